@@ -1,0 +1,494 @@
+"""The contract LlmProvider, and the EventStream that it hands out.
+
+Three things implement the contract: a leaf (`HttpProvider`), a gate (`Guard`), a composite (`ProviderManager`);
+each can stand where the others stand.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
+
+from llmcore.errors import InvalidRequestError
+from llmcore.types import (
+    Audio,
+    EmbeddingInput,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    Event,
+    File,
+    Finished,
+    GenerationInput,
+    GenerationRequest,
+    GenerationResponse,
+    Image,
+    Message,
+    ModelInfo,
+    Opaque,
+    Part,
+    PartDelta,
+    ProviderStats,
+    Refusal,
+    Restarted,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolResult,
+)
+
+
+@runtime_checkable
+class LlmProvider(Protocol):
+    """Anything that answers: one vendor, one guarded vendor, or many as one.
+
+    No default bodies, and nobody inherits from it: an inherited `...` returns None and lies.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def provider_type(self) -> str: ...
+
+    async def generate(self, request: GenerationInput, /) -> GenerationResponse:
+        """One whole answer. Raises ProviderError."""
+        ...
+
+    def stream(self, request: GenerationInput, /) -> EventStream:
+        """One answer while it is written; nothing is sent before the stream is entered or first read."""
+        ...
+
+    async def embed(self, request: EmbeddingInput, /) -> EmbeddingResponse:
+        """One vector per text, in order. Raises ProviderError."""
+        ...
+
+    async def list_models(self) -> Sequence[ModelInfo]: ...
+
+    def stats(self) -> ProviderStats: ...
+
+    async def aclose(self) -> None:
+        """Close every connection; a second call does nothing."""
+        ...
+
+
+async def is_model_available(provider: LlmProvider, model: str) -> bool:
+    """Whether `model` is among those that the provider lists. Raises what `list_models` raises."""
+    return any(info.id == model for info in await provider.list_models())
+
+
+class EventSource(Protocol):
+    """What an EventStream draws from: opened once, read until Finished, closed in any case."""
+
+    async def open(self) -> None:
+        """Send the request and wait until the answer begins. Raises ProviderError."""
+        ...
+
+    async def next(self) -> Event:
+        """The next event. Raises StopAsyncIteration after Finished, ProviderError where the answer breaks."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back what is held; safe at any moment, and twice."""
+        ...
+
+
+class EventStream:
+    """One answer while it is written.
+
+    `async with provider.stream(request) as events: async for event in events: ...`
+
+    Leaving the block, by end, break, error or cancellation, closes the connection at once. `Finished` comes exactly
+    once, last. A bare `async for` closes itself at the end, but only `async with` promises prompt closing.
+    """
+
+    __slots__ = ("_closed", "_finished", "_opened", "_source")
+
+    def __init__(self, source: EventSource) -> None:
+        self._source = source
+        self._opened = False
+        self._finished = False
+        self._closed = False
+
+    async def open(self) -> Self:
+        """Send the request and wait until the answer begins (the commit point). Raises ProviderError."""
+        if not self._opened:
+            self._opened = True
+            try:
+                await self._source.open()
+            except BaseException:
+                await self.aclose()
+                raise
+        return self
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._finished or self._closed:
+            raise StopAsyncIteration
+        if not self._opened:
+            await self.open()
+        try:
+            event = await self._source.next()
+        except BaseException:
+            self._finished = True
+            await self.aclose()
+            raise
+        if type(event) is Finished:
+            self._finished = True
+            await self.aclose()
+        return event
+
+    async def collect(self) -> GenerationResponse:
+        """Read to the end and fold the events into one response. Raises ProviderError."""
+        fold = Fold()
+        async with self:
+            async for event in self:
+                fold.add(event)
+        return fold.response()
+
+    async def texts(self) -> AsyncIterator[str]:
+        """Only the pieces of text, for whoever wants nothing else."""
+        async for event in self:
+            if type(event) is TextDelta and event.text:
+                yield event.text
+
+    async def aclose(self) -> None:
+        """Close the connection; the rest of the answer is given up."""
+        if not self._closed:
+            self._closed = True
+            await self._source.aclose()
+
+    def __del__(self) -> None:
+        if self._opened and not self._closed:
+            warnings.warn(
+                "an EventStream was dropped unclosed; use `async with`",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+
+class Fold:
+    """Events, one by one, into the response they amount to; law: any chunking of a stream folds to the same."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._parts: list[Part | int] = []
+        self._text: list[str] = []
+        self._kind: type | None = None
+        self._calls: dict[int, ToolCallDelta] = {}
+        self._finished = Finished()
+
+    def add(self, event: Event) -> None:
+        match event:
+            case TextDelta():
+                self._extend(TextDelta, event.text)
+                if event.signature is not None:
+                    self._seal(signature=event.signature, origin=event.origin)
+            case ThinkingDelta():
+                if event.redacted:
+                    self._flush()
+                self._extend(ThinkingDelta, event.text)
+                if event.signature is not None or event.raw is not None or event.redacted:
+                    self._seal(
+                        signature=event.signature, redacted=event.redacted, raw=event.raw, origin=event.origin
+                    )
+            case ToolCallDelta():
+                self._flush()
+                self._add_call(event)
+            case PartDelta():
+                self._flush()
+                self._add_part(event.part)
+            case Restarted():
+                self._reset()
+            case Finished():
+                self._finished = event
+
+    def message(self) -> Message:
+        """The assistant's message so far."""
+        self._flush()
+        return Message(
+            "assistant", tuple(self._call(part) if isinstance(part, int) else part for part in self._parts)
+        )
+
+    def response(self) -> GenerationResponse:
+        end = self._finished
+        return GenerationResponse(
+            message=self.message(),
+            finish_reason=end.finish_reason,
+            raw_finish_reason=end.raw_finish_reason,
+            usage=end.usage,
+            model=end.model,
+            provider=end.provider,
+            id=end.id,
+            request_id=end.request_id,
+            attempts=end.attempts,
+            warnings=end.warnings,
+        )
+
+    def _extend(self, kind: type, text: str) -> None:
+        if self._kind is not kind:
+            self._flush()
+            self._kind = kind
+        self._text.append(text)
+
+    def _seal(self, **marks: Any) -> None:
+        text, kind = "".join(self._text), self._kind
+        self._text, self._kind = [], None
+        self._parts.append(Text(text, **marks) if kind is TextDelta else Thinking(text, **marks))
+
+    def _flush(self) -> None:
+        text, kind = "".join(self._text), self._kind
+        self._text, self._kind = [], None
+        if text:
+            self._parts.append(Text(text) if kind is TextDelta else Thinking(text))
+
+    def _add_call(self, event: ToolCallDelta) -> None:
+        old = self._calls.get(event.index)
+        if old is None:
+            self._parts.append(event.index)
+            self._calls[event.index] = event
+            return
+        self._calls[event.index] = ToolCallDelta(
+            event.index,
+            old.id or event.id,
+            old.name or event.name,
+            old.arguments + event.arguments,
+            old.signature or event.signature,
+            old.origin or event.origin,
+        )
+
+    def _add_part(self, part: Part) -> None:
+        last = self._parts[-1] if self._parts else None
+        if type(part) is Refusal and type(last) is Refusal:
+            self._parts[-1] = Refusal(last.text + part.text)
+        else:
+            self._parts.append(part)
+
+    def _call(self, index: int) -> ToolCall:
+        call = self._calls[index]
+        return ToolCall(
+            call.id or f"call_{index}", call.name or "", call.arguments, call.signature, call.origin
+        )
+
+
+def events_of(response: GenerationResponse) -> list[Event]:
+    """A whole response as the events of a stream; `Fold` of them gives it back."""
+    events: list[Event] = []
+    calls = 0
+    for part in response.message.parts:
+        match part:
+            case Text():
+                events.append(TextDelta(part.text, part.signature, part.origin))
+            case Thinking():
+                events.append(ThinkingDelta(part.text, part.signature, part.redacted, part.raw, part.origin))
+            case ToolCall():
+                events.append(
+                    ToolCallDelta(calls, part.id, part.name, part.arguments, part.signature, part.origin)
+                )
+                calls += 1
+            case _:
+                events.append(PartDelta(part))
+    events.append(
+        Finished(
+            response.finish_reason,
+            response.raw_finish_reason,
+            response.usage,
+            response.model,
+            response.provider,
+            response.id,
+            response.request_id,
+            response.attempts,
+            response.warnings,
+        )
+    )
+    return events
+
+
+# ------------------------------------------------------------------------------------- what callers may pass
+
+
+def as_generation_request(value: GenerationInput) -> GenerationRequest:
+    """Any accepted input as a checked request. Raises InvalidRequestError, naming what is wrong and where."""
+    if not isinstance(value, GenerationRequest):
+        try:
+            value = GenerationRequest(value)
+        except TypeError as exc:
+            raise InvalidRequestError(
+                f"a request is text, a Message, a list of them, or a GenerationRequest: {exc}"
+            ) from None
+    _check_messages(value.messages)
+    _check_tools(value)
+    _check_numbers(value)
+    return value
+
+
+def as_embedding_request(value: EmbeddingInput) -> EmbeddingRequest:
+    """Any accepted input as a checked request. Raises InvalidRequestError."""
+    if not isinstance(value, EmbeddingRequest):
+        try:
+            value = EmbeddingRequest(value)
+        except TypeError as exc:
+            raise InvalidRequestError(f"embeddings are asked for text or a list of texts: {exc}") from None
+    if not value.inputs:
+        raise InvalidRequestError("inputs: give at least one text to embed")
+    for index, text in enumerate(value.inputs):
+        if not isinstance(text, str) or not text:
+            raise InvalidRequestError(f"inputs[{index}]: must be non-empty text")
+        _check_text(text, f"inputs[{index}]")
+    if value.dimensions is not None and value.dimensions < 1:
+        raise InvalidRequestError("dimensions: must be at least 1")
+    return value
+
+
+_ALLOWED: dict[str, tuple[type, ...]] = {
+    "system": (Text,),
+    "user": (Text, Image, File, Audio, Opaque),
+    "assistant": (Text, Refusal, Image, File, Audio, Thinking, ToolCall, Opaque),
+    "tool": (ToolResult,),
+}
+
+
+def _check_messages(messages: tuple[Message, ...]) -> None:
+    if not any(getattr(message, "role", None) != "system" for message in messages):
+        raise InvalidRequestError("messages: the prompt is empty; give at least one user message")
+    called: set[str] = set()
+    for index, message in enumerate(messages):
+        where = f"messages[{index}]"
+        if not isinstance(message, Message):
+            raise InvalidRequestError(f"{where}: must be a Message, not {type(message).__name__}")
+        allowed = _ALLOWED.get(message.role)
+        if allowed is None:
+            raise InvalidRequestError(f"{where}: role {message.role!r} is not one of {', '.join(_ALLOWED)}")
+        for part in message.parts:
+            if not isinstance(part, allowed):
+                raise InvalidRequestError(
+                    f"{where}: a {message.role} message cannot hold a {type(part).__name__} part"
+                )
+            _check_part(part, where, called)
+        if message.role == "user" and not any(
+            type(part) is not Text or part.text.strip() for part in message.parts
+        ):
+            raise InvalidRequestError(f"{where}: the prompt is empty")
+
+
+def _check_part(part: Part, where: str, called: set[str]) -> None:
+    if isinstance(part, Text):
+        _check_text(part.text, where)
+    elif isinstance(part, ToolCall):
+        called.add(part.id)
+    elif isinstance(part, ToolResult):
+        _check_text(part.text, where)
+        if part.call_id not in called:
+            raise InvalidRequestError(
+                f"{where}: tool result for {part.call_id!r}, which no assistant message before it called"
+            )
+
+
+def _check_text(text: str, where: str) -> None:
+    if not isinstance(text, str):
+        raise InvalidRequestError(f"{where}: text must be str, not {type(text).__name__}")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as exc:
+            raise InvalidRequestError(
+                f"{where}: text is not valid Unicode (lone surrogate at character {exc.start})"
+            ) from None
+
+
+def _check_tools(request: GenerationRequest) -> None:
+    names: set[str] = set()
+    for index, tool in enumerate(request.tools):
+        where = f"tools[{index}]"
+        if not tool.name or not all(char.isalnum() or char in "_-." for char in tool.name):
+            raise InvalidRequestError(f"{where}.name: {tool.name!r} must be letters, digits, '_', '-' or '.'")
+        if tool.name in names:
+            raise InvalidRequestError(f"{where}.name: {tool.name!r} is given twice")
+        names.add(tool.name)
+        check_schema(tool.parameters, f"{where}.parameters", top="object")
+    choice = request.tool_choice
+    if choice in (None, "auto", "none"):
+        return
+    if not request.tools:
+        raise InvalidRequestError(f"tool_choice: {choice!r} needs tools")
+    if choice != "required" and choice not in names:
+        raise InvalidRequestError(
+            f"tool_choice: {choice!r} is neither auto, none, required nor one of {', '.join(sorted(names))}"
+        )
+
+
+def _check_numbers(request: GenerationRequest) -> None:
+    rules: tuple[tuple[str, float | None, float, float], ...] = (
+        ("temperature", request.temperature, 0, 2),
+        ("top_p", request.top_p, 0, 1),
+        ("max_tokens", request.max_tokens, 1, float("inf")),
+        ("deadline", request.deadline, 0, float("inf")),
+    )
+    for name, value, low, high in rules:
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high
+        ):
+            bound = f"from {low:g} to {high:g}" if high != float("inf") else f"at least {low:g}"
+            raise InvalidRequestError(f"{name}: {value!r} must be a number {bound}")
+    response_format = request.response_format
+    if response_format is not None and response_format != "json":
+        check_schema(response_format.schema, "response_format.schema")
+
+
+_TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
+
+
+def check_schema(schema: Any, where: str, *, top: str | None = None) -> None:
+    """Whether `schema` can be a JSON schema at all. Raises InvalidRequestError with the path of the fault."""
+    if isinstance(schema, bool) and top is None:
+        return
+    if not hasattr(schema, "keys"):
+        raise InvalidRequestError(f"{where}: a JSON schema is an object, not {type(schema).__name__}")
+    kind = schema.get("type")
+    kinds = kind if isinstance(kind, (list, tuple)) else [kind]
+    for one in kinds:
+        if one is not None and (not isinstance(one, str) or one.lower() not in _TYPES):
+            raise InvalidRequestError(f"{where}.type: {one!r} is not one of {', '.join(sorted(_TYPES))}")
+    if top is not None and schema and kind is not None and kind != top:
+        raise InvalidRequestError(f"{where}.type: must be {top!r}, not {kind!r}")
+    _check_members(schema, where)
+
+
+def _check_members(schema: Any, where: str) -> None:
+    for key in ("properties", "$defs", "definitions"):
+        members = schema.get(key, {})
+        if not hasattr(members, "items"):
+            raise InvalidRequestError(
+                f"{where}.{key}: must be an object of schemas, not {type(members).__name__}"
+            )
+        for name, member in members.items():
+            check_schema(member, f"{where}.{key}.{name}")
+    for key in ("anyOf", "oneOf", "allOf"):
+        members = schema.get(key, [])
+        if not isinstance(members, (list, tuple)):
+            raise InvalidRequestError(f"{where}.{key}: must be a list of schemas")
+        for index, member in enumerate(members):
+            check_schema(member, f"{where}.{key}[{index}]")
+    items = schema.get("items")
+    if items is not None and not isinstance(items, (list, tuple)):
+        check_schema(items, f"{where}.items")
+    required = schema.get("required", [])
+    if not isinstance(required, (list, tuple)) or not all(isinstance(name, str) for name in required):
+        raise InvalidRequestError(f"{where}.required: must be a list of property names")

@@ -1,0 +1,1 @@
+"""How bytes move: a two-method seam, and one file per HTTP library."""
