@@ -68,6 +68,7 @@ class ProviderError(LlmError):
 
     status: HTTP status, None where none came. code, type: the vendor's own words. retry_after: seconds that the
     vendor asked to wait. phase: where it happened. visible_output: whether the caller had already seen something.
+    retry_limit: how often at most the same provider is asked again. maybe_billed: the vendor may have done the work.
     partial: what came before a stream was cut. attempts: all attempts of the call, on the error that ends it.
     sample: the start of an unreadable body, redacted; never shown in `str` or `repr`.
     """
@@ -76,6 +77,7 @@ class ProviderError(LlmError):
     failover: bool = False
     health: bool = False
     retry_limit: ClassVar[int | None] = None
+    maybe_billed: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -243,15 +245,20 @@ class PoolTimeout(TimeoutError):
 class ReadTimeout(TimeoutError):
     """No answer in time, or the vendor itself said that it ran out of time."""
 
+    maybe_billed = True
     retryable = True
 
 
 class FirstTokenTimeout(TimeoutError):
     """Nothing visible came in time; comments and role-only chunks do not count."""
 
+    maybe_billed = True
+
 
 class InterChunkTimeout(TimeoutError):
     """Silence inside an answer that had begun."""
+
+    maybe_billed = True
 
 
 class TotalTimeout(TimeoutError):
@@ -276,6 +283,8 @@ class ConnectionRefused(ConnectionError):
 class ConnectionReset(ConnectionError):
     """The connection was cut before the answer was whole."""
 
+    maybe_billed = True
+
 
 class DNSError(ConnectionError):
     """The name of the host cannot be resolved."""
@@ -290,6 +299,7 @@ class TLSError(ConnectionError):
 class MalformedResponseError(ProviderError):
     """A success status with a body that cannot be read."""
 
+    maybe_billed = True
     retryable = True
     failover = True
     health = True
@@ -305,6 +315,7 @@ class GenerationFailedError(MalformedResponseError):
 class StreamInterruptedError(ProviderError):
     """A stream ended before its end. Before anything was visible the leaf makes it retryable and failover-worthy."""
 
+    maybe_billed = True
     health = True
 
 

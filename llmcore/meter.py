@@ -17,6 +17,7 @@ class Meter:
     __slots__ = (
         "_cancelled",
         "_cost",
+        "_double",
         "_failures",
         "_first",
         "_in_flight",
@@ -30,7 +31,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._requests = self._successes = self._failures = self._cancelled = self._in_flight = 0
-        self._input = self._output = 0
+        self._input = self._output = self._double = 0
         self._cost: Decimal | None = None
         self._last_error: str | None = None
         self._latency: deque[float] = deque(maxlen=WINDOW)
@@ -64,6 +65,17 @@ class Meter:
         self._in_flight -= 1
         self._cancelled += 1
 
+    def broke_off(self, exc: BaseException) -> None:
+        """Ended by something that is no ProviderError: a fault in code counts as failure, a cancellation does not."""
+        if isinstance(exc, Exception):
+            self.failed(type(exc).__name__)
+        else:
+            self.gave_up()
+
+    def maybe_charged_twice(self) -> None:
+        """An attempt is repeated although the one before it may have been billed."""
+        self._double += 1
+
     def first_token(self, seconds: float) -> None:
         self._first.append(seconds)
 
@@ -87,6 +99,7 @@ class Meter:
             first_token_mean_s=_mean(first),
             first_token_p95_s=quantile(first, 0.95),
             last_error=self._last_error,
+            possible_duplicate_charges=self._double,
             state=state,
             children=children,
         )

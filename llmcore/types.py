@@ -584,7 +584,8 @@ def is_visible(event: Event) -> bool:
 class ProviderStats:
     """Counters since start. Always: requests = successes + failures + cancelled + in_flight.
 
-    Latencies are seconds, None before the first success; `state` is "ok" or why it is not used now.
+    Latencies are seconds, None before the first success; `state` is "ok" or why it is not used now;
+    `possible_duplicate_charges` counts attempts repeated after one that may have been billed.
     """
 
     name: str
@@ -602,6 +603,7 @@ class ProviderStats:
     first_token_mean_s: float | None = None
     first_token_p95_s: float | None = None
     last_error: str | None = None
+    possible_duplicate_charges: int = 0
     state: str = "ok"
     children: tuple[ProviderStats, ...] = ()
 

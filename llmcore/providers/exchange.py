@@ -1,0 +1,138 @@
+"""One provider's talk with its server: address, headers, key and statuses. Every error leaves here redacted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import formatdate
+from urllib.parse import urlsplit
+
+import anyio
+
+from llmcore.clock import wall_clock
+from llmcore.config import Timeouts
+from llmcore.errors import EndpointError, InvalidRequestError, MalformedResponseError, ProviderError
+from llmcore.providers.place import Place
+from llmcore.secret import Secret, redact
+from llmcore.transport.base import Call, Reply, Transport
+from llmcore.wire.base import MAX_BODY, HttpRequest, Wire
+
+MAX_REQUEST = 64 * 1024 * 1024
+MAX_ERROR_BODY = 256 * 1024
+CLEANUP_S = 2.0
+
+
+class Exchange:
+    """Sends what a wire encoded to where the place is, and hands back what may be decoded: 2xx bodies that are no HTML."""
+
+    def __init__(
+        self,
+        place: Place,
+        wire: Wire,
+        transport: Transport,
+        *,
+        base_url: str,
+        headers: Mapping[str, str],
+        api_key: Secret | None,
+        timeouts: Timeouts,
+    ) -> None:
+        self._place = place
+        self._wire = wire
+        self._transport = transport
+        self._base_url = base_url.rstrip("/")
+        self._headers = dict(headers)
+        self._api_key = api_key
+        self.timeouts = timeouts
+
+    @property
+    def host(self) -> str:
+        """Host and port, for people to read."""
+        return urlsplit(self._base_url).netloc.rpartition("@")[2]
+
+    async def open(self, http: HttpRequest) -> Reply:
+        """The reply to `http`, its body unread. Raises ProviderError for every status but 2xx."""
+        try:
+            reply = await self._transport.open(self._call(http), self.timeouts)
+            if not 200 <= reply.status < 300 or _is_html(reply):
+                try:
+                    raise await self._error(reply)
+                finally:
+                    await reply.aclose()
+        except ProviderError as error:
+            raise self.redacted(error) from error.__cause__
+        return reply
+
+    async def fetch(self, http: HttpRequest) -> tuple[bytes, Mapping[str, str]]:
+        """The whole body and the headers of a 2xx reply. Raises ProviderError."""
+        reply = await self.open(http)
+        try:
+            return await reply.read(MAX_BODY), reply.headers
+        except ProviderError as error:
+            raise self.redacted(error) from error.__cause__
+        finally:
+            await reply.aclose()
+
+    async def cancel(self, http: HttpRequest | None) -> None:
+        """Tell the vendor to stop working on what nobody waits for; best effort, within two seconds, uncancellable."""
+        if http is None:
+            return
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_S):
+            try:
+                await self.fetch(http)
+            except ProviderError:
+                return
+
+    def redacted(self, error: ProviderError) -> ProviderError:
+        """The same error, with no key in its texts."""
+        error.reword(redact(error.message, self._api_key))
+        if error.sample:
+            error.sample = redact(error.sample, self._api_key)
+        if error.code:
+            error.code = redact(error.code, self._api_key)
+        return error
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    def _call(self, http: HttpRequest) -> Call:
+        url = self._base_url + http.path if http.path.startswith("/") else http.path
+        headers = {**self._headers, **http.headers}
+        if http.body is not None:
+            if len(http.body) > MAX_REQUEST:
+                raise InvalidRequestError(
+                    f"the request is {len(http.body)} bytes; at most {MAX_REQUEST} are sent"
+                )
+            headers["content-type"] = "application/json"
+        if not http.path.startswith("/") and not self._place.trusts(url, self._base_url):
+            raise MalformedResponseError(
+                f"the provider handed out an address on a foreign host ({_where(url)})", phase="connect"
+            )
+        if self._api_key:
+            headers[self._place.auth_header] = self._place.auth_prefix + self._api_key.reveal()
+        return Call(http.method, url, headers, http.body)
+
+    async def _error(self, reply: Reply) -> ProviderError:
+        status, headers = reply.status, reply.headers
+        if 300 <= status < 400:
+            target = _where(headers.get("location", ""))
+            return EndpointError(
+                f"the provider redirects to {target}; redirects are not followed, so check base_url",
+                status=status,
+                phase="headers",
+            )
+        body = await reply.read(MAX_BODY if status < 300 else MAX_ERROR_BODY)
+        if "date" not in headers:
+            headers = {**headers, "date": formatdate(wall_clock(), usegmt=True)}
+        error = self._wire.decode_error(status, headers, body)
+        error.phase = "headers"
+        if status < 300:
+            error.sample = body[:2048].decode("utf-8", "replace")
+        return error
+
+
+def _is_html(reply: Reply) -> bool:
+    return reply.headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml"))
+
+
+def _where(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}" if parts.hostname else "a path of its own"
