@@ -11,12 +11,15 @@ connections there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from attrs import field, frozen
 
 from llmcore.config import Timeouts
+from llmcore.errors import ConfigurationError
 
 
 @frozen
@@ -54,6 +57,32 @@ class Reply(Protocol):
 class Transport(Protocol):
     """How bytes move."""
 
-    async def open(self, call: Call, timeouts: Timeouts) -> Reply: ...
+    def open(self, call: Call, timeouts: Timeouts) -> Awaitable[Reply]:
+        """Send `call`; return once status and headers are in. Raises ProviderError, and never for a status.
 
-    async def aclose(self) -> None: ...
+        Of `timeouts` only connect, pool and write are kept here; how long an answer may take is the caller's scope.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """End all connections. May be called twice."""
+        ...
+
+
+_real_requests_blocked: ContextVar[bool] = ContextVar("llmcore_real_requests_blocked", default=False)
+
+
+@contextmanager
+def real_requests_blocked() -> Iterator[None]:
+    """While this block runs, opening a real socket raises ConfigurationError; in-process transports still work."""
+    token = _real_requests_blocked.set(True)
+    try:
+        yield
+    finally:
+        _real_requests_blocked.reset(token)
+
+
+def refuse_if_blocked() -> None:
+    """Raise ConfigurationError inside `real_requests_blocked()`; every transport asks before it uses a socket."""
+    if _real_requests_blocked.get():
+        raise ConfigurationError("real requests are blocked")

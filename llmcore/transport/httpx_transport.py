@@ -1,0 +1,200 @@
+"""Any httpx transport as ours, always called directly; by itself, one stock httpx transport per connection."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+
+import anyio
+import httpx
+
+from llmcore.config import Timeouts
+from llmcore.errors import EndpointError, ProviderError
+from llmcore.transport.base import Call, Reply, refuse_if_blocked
+from llmcore.transport.httpx_errors import died_unanswered, translated
+from llmcore.transport.incoming import BodyReply, joined_headers
+from llmcore.transport.outgoing import Origin, headers_of, origin_of
+from llmcore.transport.slots import CLEANUP_S, Limits, Slot, Slots
+
+Done = Callable[[bool], Awaitable[None]]
+
+
+class HttpxTransport:
+    """Over `inner` if it is given (mock, respx, in-process ASGI, a user's own), else over connections of its own.
+
+    tls: trust settings of one's own instead of the system's. limits and now: of its own connections.
+    """
+
+    def __init__(
+        self,
+        inner: httpx.AsyncBaseTransport | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inner = inner
+        self._tls = tls
+        self._slots = Slots(self._connect, limits or Limits(), now)
+
+    async def open(self, call: Call, timeouts: Timeouts) -> Reply:
+        origin = origin_of(call.url)
+        request = _request(call, timeouts)
+        if self._inner is None or isinstance(self._inner, httpx.AsyncHTTPTransport):
+            refuse_if_blocked()
+        if self._inner is None:
+            return await self._open_own(origin, request, timeouts)
+        return await self._open_inner(self._inner, origin, request)
+
+    async def aclose(self) -> None:
+        if self._inner is not None:
+            await self._inner.aclose()
+        await self._slots.aclose()
+
+    async def _open_inner(
+        self, inner: httpx.AsyncBaseTransport, origin: Origin, request: httpx.Request
+    ) -> Reply:
+        try:
+            response = await inner.handle_async_request(request)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
+            raise translated(exc, origin, "headers") from exc
+        return await _reply(response, origin, None)
+
+    async def _open_own(self, origin: Origin, request: httpx.Request, timeouts: Timeouts) -> Reply:
+        slot = await self._slots.take(origin, timeouts.pool)
+        try:
+            response = await self._answer(slot, request)
+            slot.stream = response.extensions.get("network_stream")
+
+            async def done(whole: bool) -> None:
+                await (self._slots.give(slot) if whole else self._slots.drop(slot))
+
+        except BaseException:
+            await self._slots.drop(slot)
+            raise
+        return await _reply(response, origin, done)
+
+    async def _answer(self, slot: Slot, request: httpx.Request) -> httpx.Response:
+        """One exchange, and a second one where a kept connection turns out dead before any answer."""
+        try:
+            return await slot.transport.handle_async_request(request)
+        except httpx.HTTPError as exc:
+            if not (slot.reused and died_unanswered(exc)):
+                raise translated(exc, slot.origin, "headers") from exc
+        await self._slots.renew(slot)
+        try:
+            return await slot.transport.handle_async_request(request)
+        except httpx.HTTPError as exc:
+            raise translated(exc, slot.origin, "headers") from exc
+
+    def _connect(self, origin: Origin) -> httpx.AsyncBaseTransport:
+        tls = (self._tls or system_tls()) if origin.scheme == "https" else _no_tls()
+        one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None)
+        return httpx.AsyncHTTPTransport(verify=tls, limits=one, trust_env=False)
+
+
+@functools.cache
+def system_tls() -> ssl.SSLContext:
+    """The certificates that this machine trusts (SSL_CERT_FILE and SSL_CERT_DIR are heeded). Made once: it takes 20 ms."""
+    return httpx.create_ssl_context()
+
+
+@functools.cache
+def _no_tls() -> ssl.SSLContext:
+    """A context that trusts nobody, for connections that never ask it."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _request(call: Call, timeouts: Timeouts) -> httpx.Request:
+    limits = {"connect": timeouts.connect, "pool": timeouts.pool, "write": timeouts.write, "read": None}
+    return httpx.Request(
+        call.method,
+        _url(call.url),
+        headers=headers_of(call),
+        content=call.body,
+        extensions={"timeout": limits},
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _url(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL:
+        raise EndpointError("the address is no URL", phase="connect") from None
+
+
+async def _reply(response: httpx.Response, origin: Origin, done: Done | None) -> Reply:
+    body = _Body(response, origin, done)
+    try:
+        return BodyReply(response.status_code, joined_headers(response.headers.raw), body)
+    except ProviderError:
+        await body.aclose(whole=False)
+        raise
+
+
+class _Body:
+    """The raw bytes of one httpx response."""
+
+    def __init__(self, response: httpx.Response, origin: Origin, done: Done | None) -> None:
+        self._stream = _stream_of(response)
+        self._bytes: AsyncIterator[bytes] | None = None
+        self._origin = origin
+        self._done = done
+
+    async def next(self) -> bytes | None:
+        if self._bytes is None:
+            self._bytes = aiter(self._stream)
+        try:
+            return await anext(self._bytes)
+        except StopAsyncIteration:
+            return None
+        except (httpx.HTTPError, OSError) as exc:
+            raise translated(exc, self._origin, "stream") from exc
+
+    async def aclose(self, *, whole: bool) -> None:
+        if whole:
+            await self._ended(whole=True)
+        else:
+            with anyio.move_on_after(CLEANUP_S, shield=True):
+                await self._ended(whole=False)
+
+    async def _ended(self, *, whole: bool) -> None:
+        reusable = False
+        try:
+            await self._stream.aclose()
+            if not whole and self._bytes is not None:
+                await _unwind(self._bytes, ours=self._done is not None)
+            reusable = whole
+        finally:
+            if self._done is not None:
+                await self._done(reusable)
+
+
+def _stream_of(response: httpx.Response) -> httpx.AsyncByteStream:
+    """The raw stream; where someone on the way has read a one-time stream, the content that httpx kept of it."""
+    stream = response.stream
+    if isinstance(stream, httpx.ByteStream) or not response.is_stream_consumed:
+        if not isinstance(stream, httpx.AsyncByteStream):
+            msg = "the httpx transport answered with a body that only synchronous code can read"
+            raise TypeError(msg)
+        return stream
+    response.headers.pop("content-encoding", None)
+    return httpx.ByteStream(response.content)
+
+
+async def _unwind(pieces: AsyncIterator[bytes], *, ours: bool) -> None:
+    """End the generators under a body that was left early, so that none is left to the garbage collector.
+
+    httpx's own are nested, and closing the outer one leaves the inner ones hanging; over a connection that is closed
+    already, reading on ends them all at once.
+    """
+    if ours:
+        with suppress(httpx.HTTPError, OSError, StopAsyncIteration):
+            while True:
+                await anext(pieces)
+    elif isinstance(pieces, AsyncGenerator):
+        await pieces.aclose()

@@ -1,0 +1,70 @@
+"""What may go out: the address and the headers of a call, checked before any socket is touched."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from urllib.parse import SplitResult, urlsplit
+
+from attrs import frozen
+
+from llmcore._version import __version__
+from llmcore.errors import EndpointError
+from llmcore.transport.base import Call
+
+_PORTS = {"http": 80, "https": 443}
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_UNSENDABLE = re.compile(r"[^\x21-\x7e]")
+
+# Nothing is asked to be compressed: small answers gain nothing, and a proxy that compresses holds a stream back.
+DEFAULT_HEADERS = {"user-agent": f"llmcore/{__version__}", "accept-encoding": "identity"}
+
+
+@frozen
+class Origin:
+    """Who is connected to. `str` shows no path and no query, so it may stand in an error."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+@lru_cache(maxsize=256)
+def origin_of(url: str) -> Origin:
+    """The origin of an absolute http(s) URL. Raises EndpointError, whose text never repeats the URL."""
+    if _UNSENDABLE.search(url):
+        raise _bad("holds a space, a control or a non-ASCII character")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _bad("is no URL") from None
+    return _origin(parts, port)
+
+
+def _origin(parts: SplitResult, port: int | None) -> Origin:
+    if parts.scheme not in _PORTS:
+        raise _bad("does not begin with http:// or https://")
+    if not parts.hostname:
+        raise _bad("names no host")
+    if parts.username is not None:
+        raise _bad("holds a user name or password; send credentials as a header")
+    return Origin(parts.scheme, parts.hostname, port or _PORTS[parts.scheme])
+
+
+def headers_of(call: Call) -> dict[str, str]:
+    """All headers to send, names in lower case. Raises EndpointError for one that HTTP cannot carry."""
+    headers = DEFAULT_HEADERS.copy()
+    for name, value in call.headers.items():
+        if not _TOKEN.fullmatch(name) or not (value.isascii() and value.isprintable()):
+            raise EndpointError(f"the header {name[:64]!r} cannot be sent: odd characters", phase="connect")
+        headers[name.lower()] = value
+    return headers
+
+
+def _bad(why: str) -> EndpointError:
+    return EndpointError(f"the address {why}", phase="connect")
