@@ -15,6 +15,8 @@ from attrs import evolve
 
 from llmcore.errors import GenerationFailedError
 from llmcore.types import (
+    Event,
+    Finished,
     GenerationRequest,
     GenerationResponse,
     JsonSchema,
@@ -22,9 +24,11 @@ from llmcore.types import (
     Part,
     ResponseFormat,
     Text,
+    TextDelta,
     Thinking,
     Tool,
     ToolCall,
+    ToolCallDelta,
 )
 
 ANSWER_TOOL = "answer_as_json"
@@ -76,6 +80,60 @@ def unwrapped(arguments: str, response_format: ResponseFormat) -> str:
         if isinstance(value, dict) and _ENVELOPE in value
         else arguments
     )
+
+
+class AnswerEvents:
+    """A stream's events with the answer tool's arguments as text; they fold to what `from_tool` makes of the whole.
+
+    Prose, and all that follows it, is held back until it is known whether the tool is called: if so, it is left out.
+    """
+
+    def __init__(self, response_format: ResponseFormat) -> None:
+        self._format = response_format
+        self._as_sent = schema_of(response_format).get("type") == "object"
+        self._answer: int | None = None
+        self._arguments: list[str] = []
+        self._held: list[Event] = []
+        self._others = False
+
+    def push(self, event: Event) -> list[Event]:
+        """The events that `event` allows to be shown."""
+        if isinstance(event, ToolCallDelta):
+            if event.name == ANSWER_TOOL and self._answer is None:
+                return [*self._begun(event.index), *self._part(event.arguments)]
+            if event.index == self._answer:
+                return self._part(event.arguments)
+            self._others = True
+        if isinstance(event, Finished):
+            return self._end(event)
+        if self._answer is None and (self._held or isinstance(event, TextDelta)):
+            self._held.append(event)
+            return []
+        return [] if isinstance(event, TextDelta) else [*self._whole(), event]
+
+    def _begun(self, index: int) -> list[Event]:
+        self._answer = index
+        return [event for event in self._released() if not isinstance(event, TextDelta)]
+
+    def _part(self, arguments: str) -> list[Event]:
+        if self._as_sent and arguments:
+            return [TextDelta(arguments)]
+        self._arguments.append(arguments)
+        return []
+
+    def _whole(self) -> list[Event]:
+        """The enveloped answer, once its call has ended."""
+        arguments, self._arguments = "".join(self._arguments), []
+        return [TextDelta(unwrapped(arguments, self._format))] if arguments else []
+
+    def _released(self) -> list[Event]:
+        held, self._held = self._held, []
+        return held
+
+    def _end(self, event: Finished) -> list[Event]:
+        if self._answer is not None and not self._others and event.finish_reason == "tool_calls":
+            event = evolve(event, finish_reason="stop")
+        return [*self._released(), *self._whole(), event]
 
 
 def with_prompt(request: GenerationRequest) -> GenerationRequest:
