@@ -1,0 +1,258 @@
+"""Config to live objects; the only file that knows everyone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import anyio
+from attrs import evolve
+
+from llmcore.clock import Clock
+from llmcore.config import LlmConfig, ProviderConfig, Timeouts, TransportChoice
+from llmcore.errors import ConfigurationError, ProviderError
+from llmcore.manager.manager import ProviderManager
+from llmcore.prices import PriceBook
+from llmcore.providers import find, kinds
+from llmcore.providers.base import HttpProvider
+from llmcore.providers.place import Place, origin
+from llmcore.secret import Secret
+from llmcore.transport import open_transport
+from llmcore.transport.base import Call, Reply, Transport
+
+if TYPE_CHECKING:
+    import httpx
+
+LOCAL_SERVERS = ("ollama", "lm_studio", "llamacpp", "vllm")
+PROBE_S = 0.5
+
+Source = str | os.PathLike[str] | Mapping[str, object] | LlmConfig | None
+
+
+def create_provider(
+    config: ProviderConfig,
+    *,
+    transport: httpx.AsyncBaseTransport | Transport | None = None,
+    timeouts: Timeouts | None = None,
+    clock: Clock | None = None,
+    environ: Mapping[str, str] | None = None,
+    prices: PriceBook | None = None,
+) -> HttpProvider:
+    """One provider, alone. Raises ConfigurationError.
+
+    transport: any httpx transport (mock, respx, in-process ASGI) or one of ours; it then belongs to the provider and is
+    closed with it. Left out, the provider opens its own.
+    """
+    environ = os.environ if environ is None else environ
+    place = find(config.provider)
+    base_url, ours = _base_url(place, config, environ)
+    key = _key(place, config, environ, vendors_own=ours)
+    book = prices or PriceBook(config.prices)
+    return HttpProvider(
+        place,
+        config,
+        _as_transport(transport, config.transport or "auto"),
+        base_url=base_url,
+        api_key=key,
+        timeouts=timeouts,
+        clock=clock,
+        pricer=partial(book.cost, place.kind),
+    )
+
+
+def create_manager(
+    config: LlmConfig,
+    *,
+    transport: httpx.AsyncBaseTransport | Transport | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> ProviderManager:
+    """Every enabled provider of a configuration behind one manager; they share their transport.
+
+    Raises ConfigurationError with the complaints of all providers at once.
+    """
+    shared: dict[TransportChoice, _Shared] = {}
+    leaves: list[HttpProvider] = []
+    complaints: list[str] = []
+    for entry in config.providers:
+        if not entry.enabled:
+            continue
+        choice = entry.transport or config.transport
+        if choice not in shared:
+            shared[choice] = _Shared(_as_transport(transport, choice))
+        try:
+            leaf = create_provider(
+                entry,
+                transport=shared[choice].lease(),
+                timeouts=config.timeouts,
+                environ=environ,
+                prices=PriceBook(entry.prices, mode=config.prices),
+            )
+        except ConfigurationError as error:
+            complaints += [f"llm.providers.{entry.name}.{complaint}" for complaint in error.complaints]
+        else:
+            leaves.append(leaf)
+    if complaints:
+        raise ConfigurationError(*complaints)
+    return ProviderManager(leaves, config.fallback, timeouts=config.timeouts)
+
+
+@asynccontextmanager
+async def open(  # noqa: A001 - `llmcore.open` reads as what it does
+    source: Source = None,
+    *,
+    transport: httpx.AsyncBaseTransport | Transport | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> AsyncIterator[ProviderManager]:
+    """A manager for a configuration file, TOML text, mapping or LlmConfig; with none, for what the environment offers.
+
+    `async with llmcore.open("config.toml") as llm: ...`; leaving the block closes every connection.
+    Raises ConfigurationError with every complaint at once.
+    """
+    environ = os.environ if environ is None else environ
+    if source is None:
+        config = await from_environment(environ)
+    elif isinstance(source, LlmConfig):
+        config = source
+    else:
+        from llmcore.loader import load_config
+
+        config = load_config(source, environ=environ, kinds=kinds())
+    manager = create_manager(config, transport=transport, environ=environ)
+    try:
+        yield manager
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(2.0):
+            await manager.aclose()
+
+
+async def from_environment(environ: Mapping[str, str]) -> LlmConfig:
+    """A provider for each standard key variable that is set, then each local server that answers at its usual address.
+
+    LLMCORE_MODEL ("provider/model", or a model's name) gives the text model. A local server's first model is taken.
+    Raises ConfigurationError where there is nothing to talk to.
+    """
+    wanted = environ.get("LLMCORE_MODEL", "")
+    head, _, tail = wanted.partition("/")
+    found: list[ProviderConfig] = []
+    for kind in kinds():
+        place = find(kind)
+        if place.kind != kind or place.local or not any(environ.get(variable) for variable in place.key_env):
+            continue
+        if place.base_url is None and not any(environ.get(variable) for variable in place.base_url_env):
+            continue
+        model = tail if head == kind and tail else wanted if wanted and head not in kinds() else None
+        found.append(ProviderConfig(kind, kind, text_model=model, priority=len(found) + 1))
+    found += await _local_servers(environ, len(found))
+    if not found:
+        raise ConfigurationError(
+            "nothing to talk to: set a provider's key (such as OPENAI_API_KEY), start a local server (such as "
+            "`ollama serve`), or name a configuration file"
+        )
+    return LlmConfig(found)
+
+
+async def _local_servers(environ: Mapping[str, str], offset: int) -> list[ProviderConfig]:
+    answers: dict[str, ProviderConfig] = {}
+
+    async def ask(kind: str) -> None:
+        config = ProviderConfig(kind, kind)
+        provider = create_provider(config, environ=environ)
+        try:
+            with anyio.move_on_after(PROBE_S):
+                models = await provider.list_models()
+                answers[kind] = evolve(config, text_model=models[0].id if models else None)
+        except ProviderError:
+            return
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(PROBE_S):
+                await provider.aclose()
+
+    async with anyio.create_task_group() as group:
+        for kind in LOCAL_SERVERS:
+            group.start_soon(ask, kind)
+    ordered = [answers[kind] for kind in LOCAL_SERVERS if kind in answers]
+    return [evolve(config, priority=offset + place + 1) for place, config in enumerate(ordered)]
+
+
+def _base_url(place: Place, config: ProviderConfig, environ: Mapping[str, str]) -> tuple[str, bool]:
+    """The address, and whether it is one for which the vendor's standard key variable is meant."""
+    from_variable = next(
+        (environ[variable] for variable in place.base_url_env if environ.get(variable)), None
+    )
+    url = config.base_url or from_variable or place.base_url
+    if url is None:
+        hint = f" or the variable {place.base_url_env[0]}" if place.base_url_env else ""
+        raise ConfigurationError(f"base_url: {place.kind} has no address of its own; set base_url{hint}")
+    if place.local and "://" not in url:
+        url = f"http://{url}".replace("//0.0.0.0", "//127.0.0.1")
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"base_url: {config.name} needs http(s)://host[:port][/path], without a query"
+        )
+    if parts.username or parts.password:
+        raise ConfigurationError("base_url: put the key into api_key, not into the address")
+    ours = config.base_url is None or place.base_url is None or origin(url) == origin(place.base_url)
+    return url, ours
+
+
+def _key(
+    place: Place, config: ProviderConfig, environ: Mapping[str, str], *, vendors_own: bool
+) -> Secret | None:
+    if config.api_key:
+        value = config.api_key.reveal()
+        if not value.isascii() or not value.isprintable() or value != value.strip():
+            raise ConfigurationError("api_key: holds spaces, line breaks or characters that no key has")
+        return config.api_key
+    if vendors_own:
+        for variable in place.key_env:
+            if environ.get(variable):
+                return Secret(environ[variable].strip())
+        if place.key_required:
+            named = " or ".join(place.key_env) or "its key"
+            raise ConfigurationError(
+                f"api_key: {place.kind} needs a key; set api_key or the variable {named}"
+            )
+    return None
+
+
+def _as_transport(given: httpx.AsyncBaseTransport | Transport | None, choice: TransportChoice) -> Transport:
+    if given is None:
+        return open_transport(choice)
+    if hasattr(given, "handle_async_request"):
+        from llmcore.transport.httpx_transport import HttpxTransport
+
+        return HttpxTransport(given)
+    return given
+
+
+class _Shared:
+    """One transport for many leaves, closed with the last of them."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.holders = 0
+
+    def lease(self) -> _Lease:
+        self.holders += 1
+        return _Lease(self)
+
+
+class _Lease:
+    def __init__(self, shared: _Shared) -> None:
+        self._shared = shared
+        self._open = True
+
+    async def open(self, call: Call, timeouts: Timeouts) -> Reply:
+        return await self._shared.transport.open(call, timeouts)
+
+    async def aclose(self) -> None:
+        if self._open:
+            self._open = False
+            self._shared.holders -= 1
+            if self._shared.holders == 0:
+                await self._shared.transport.aclose()
