@@ -60,10 +60,11 @@ class _Lines:
 class ServerSentEvents:
     """Server-sent events to (event name, data) pairs; comments, ids and retry hints are passed over."""
 
-    __slots__ = ("_bare", "_data", "_lines", "_name", "_size")
+    __slots__ = ("_bare", "_cap", "_data", "_lines", "_name", "_size")
 
     def __init__(self, cap: int = MAX_EVENT) -> None:
         self._lines = _Lines(cap)
+        self._cap = cap
         self._name = ""
         self._data: list[bytes] = []
         self._size = 0
@@ -104,8 +105,8 @@ class ServerSentEvents:
     def _add(self, data: bytes) -> None:
         self._data.append(data)
         self._size += len(data)
-        if self._size > MAX_EVENT:
-            raise MalformedResponseError(f"one event is larger than {MAX_EVENT} bytes", phase="stream")
+        if self._size > self._cap:
+            raise MalformedResponseError(f"one event is larger than {self._cap} bytes", phase="stream")
 
     def _take_bare(self, line: bytes, out: list[Message]) -> None:
         assert self._bare is not None

@@ -7,11 +7,11 @@ import math
 import sys
 from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from llmcore.errors import MalformedResponseError
 
-Vector = array[float]
+Vector: TypeAlias = "array[float]"
 
 
 def vector_of(value: Any) -> Vector:
