@@ -107,6 +107,8 @@ _CONTEXT_PHRASES = (
     "context_length_exceeded",
     "exceed context limit",
     "prompt is too long",
+    "prompt too long",
+    "max context length",
     "input is too long",
     "exceeds the maximum number of tokens allowed",
     "exceeds the available context size",
@@ -147,6 +149,18 @@ _BY_CODE: dict[str, type[errors.ProviderError]] = {
     "insufficient_quota_error": errors.QuotaExhaustedError,
     "tool_use_failed": errors.GenerationFailedError,
     "json_validate_failed": errors.GenerationFailedError,
+    "slow_down": errors.RateLimitError,
+    "model_decommissioned": errors.ModelNotFoundError,
+    "invalid_model": errors.ModelNotFoundError,
+    "not_found_error": errors.ModelNotFoundError,
+    "too_many_prompt_tokens": errors.ContextLengthError,
+    "ip_not_authorized": errors.PermissionDeniedError,
+    "unsupported_parameter": errors.InvalidRequestError,
+    "unsupported_value": errors.InvalidRequestError,
+    "authentication_error": errors.AuthenticationError,
+    "permission_error": errors.PermissionDeniedError,
+    "rate_limit_error": errors.RateLimitError,
+    "overloaded_error": errors.OverloadedError,
 }
 
 _BY_STATUS: dict[int, type[errors.ProviderError]] = {

@@ -1,0 +1,132 @@
+"""Tool calls out of stream fragments, as the many imitators of the OpenAI dialect cut them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, field
+
+from llmcore.types import Event, ToolCallDelta
+from llmcore.wire.openai_decode import called, known_id, signature_of
+
+
+@define
+class _Call:
+    """One call so far. It is held back until id, name and the first of its arguments are known."""
+
+    index: int
+    id: str | None
+    name: str = ""
+    pieces: list[str] | None = None
+    signature: str | None = None
+    shown: bool = False
+
+    def add_name(self, name: str) -> None:
+        """A name may come in pieces, or whole with every fragment."""
+        if name != self.name:
+            self.name += name
+
+    def is_whole(self) -> bool:
+        """Whether its arguments are complete JSON already."""
+        try:
+            json.loads("".join(self.pieces or ()))
+        except (ValueError, RecursionError):
+            return False
+        return True
+
+
+@define
+class CallAssembler:
+    """Fragments in, events out; every call gets one index, its id and name with its first event.
+
+    Fragments belong to a call by their `index`, by their id where they have none, else to the last call. A second
+    name with another id, or after whole arguments, begins a new call under the same index.
+    """
+
+    origin: str
+    _calls: list[_Call] = field(factory=list, init=False)
+    _by_key: dict[object, _Call] = field(factory=dict, init=False)
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def push(self, fragment: Mapping[str, Any], events: list[Event]) -> None:
+        call_id = known_id(fragment.get("id"))
+        name, told = called(fragment)
+        call = self._find(fragment.get("index"), call_id, name)
+        if call is None:
+            if not (call_id or name or told):
+                return
+            call = self._new(fragment.get("index"), call_id, events)
+        self._grow(call, call_id, name, told, fragment)
+        if call.shown:
+            if told:
+                events.append(ToolCallDelta(call.index, arguments=told))
+        elif call.id and call.name and told:
+            self._show(call, events)
+
+    def finish(self, events: list[Event]) -> None:
+        """Show what is still held back, under an id of ours where none came."""
+        for call in self._calls:
+            if not call.shown:
+                self._show(call, events)
+
+    def _find(self, index: object, call_id: str | None, name: str | None) -> _Call | None:
+        if index is None:
+            if call_id is not None and (known := self._by_key.get(call_id)):
+                return known
+            last = self._calls[-1] if self._calls else None
+            return None if last is None or (name and (call_id or last.pieces)) else last
+        call = self._by_key.get(_key(index))
+        if call is None or not name:
+            return call
+        if call_id is not None:
+            return call if call.id in {None, call_id} else None
+        return None if call.pieces and call.is_whole() else call
+
+    def _new(self, index: object, call_id: str | None, events: list[Event]) -> _Call:
+        self.finish(events)
+        call = _Call(len(self._calls), call_id)
+        self._calls.append(call)
+        if index is not None:
+            self._by_key[_key(index)] = call
+        return call
+
+    def _grow(
+        self,
+        call: _Call,
+        call_id: str | None,
+        name: str | None,
+        told: str | None,
+        fragment: Mapping[str, Any],
+    ) -> None:
+        if call_id is not None:
+            call.id = call.id or call_id
+            self._by_key[call_id] = call
+        if name and not call.shown:
+            call.add_name(name)
+        if told is not None:
+            call.pieces = call.pieces or []
+            call.pieces.append(told)
+        if "extra_content" in fragment:
+            call.signature = call.signature or signature_of(fragment)
+
+    def _show(self, call: _Call, events: list[Event]) -> None:
+        call.shown = True
+        events.append(
+            ToolCallDelta(
+                call.index,
+                call.id or f"call_{call.index}",
+                call.name,
+                "{}" if call.pieces is None else "".join(call.pieces),
+                call.signature,
+                self.origin if call.signature else None,
+            )
+        )
+
+
+def _key(index: object) -> object:
+    """An index as a key of its own kind, apart from ids; an odd one (a list) counts by its text."""
+    return ("index", index if isinstance(index, (int, str)) else str(index))

@@ -1,0 +1,345 @@
+"""Streams in the OpenAI dialect: `chat.completion.chunk` objects to events."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from llmcore.errors import MalformedResponseError, StreamInterruptedError
+from llmcore.types import (
+    Event,
+    Finished,
+    GenerationRequest,
+    Opaque,
+    PartDelta,
+    Refusal,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+)
+from llmcore.wire.base import (
+    Json,
+    StreamDecoder,
+    SurrogateJoiner,
+    as_dict,
+    as_list,
+    as_str,
+    join_surrogates,
+    loads,
+)
+from llmcore.wire.framing import ServerSentEvents
+from llmcore.wire.openai_calls import CallAssembler
+from llmcore.wire.openai_decode import (
+    NOTES,
+    block_part,
+    details_text,
+    failed,
+    finish_of,
+    image_of,
+    our_finish,
+    reasoning_text,
+)
+
+if TYPE_CHECKING:
+    from llmcore.wire.openai import OpenAIWire
+
+_decode = msgspec.json.Decoder().decode
+_COMMON = frozenset(
+    {"role", "content", "reasoning", "reasoning_content", "reasoning_text", "reasoning_details", "tool_calls"}
+)
+
+
+class OpenAIStreamDecoder(StreamDecoder):
+    """One streamed answer. Only choice 0 is read; `message` beside a `delta` (Perplexity, Writer) is passed over."""
+
+    def __init__(self, wire: OpenAIWire, request: GenerationRequest) -> None:
+        super().__init__(wire, request, ServerSentEvents())
+        self._wire = wire
+        self._id: str | None = None
+        self._model: str | None = None
+        self._usage: Json = None
+        self._raw_finish: str | None = None
+        self._begun = False
+        self._plain = False
+        self._refused = False
+        self._thought = False
+        self._field: str | None = None
+        self._details = _Details()
+        self._calls = CallAssembler(wire.origin)
+        self._notes: dict[str, Any] = {}
+        self._sound: dict[str, Any] = {}
+        self._odd_text: SurrogateJoiner | None = None
+        self._odd_thought = SurrogateJoiner()
+
+    # ------------------------------------------------------------------------------------------ messages
+
+    def on_message(self, name: str, data: bytes, events: list[Event]) -> None:
+        try:
+            chunk = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if (stripped := data.strip()) in (b"", b"[DONE]"):
+                if stripped:
+                    self._close(events)
+                return
+            chunk = loads(data)
+            self._odd_text = self._odd_text or SurrogateJoiner()
+            self._plain = False
+        if self._plain and (text := _plain_text(chunk)):
+            events.append(TextDelta(text))
+            return
+        self._take(name, chunk, events)
+
+    def on_end(self, events: list[Event]) -> None:
+        """Without `[DONE]` the answer is whole only where its finish reason was seen."""
+        if self._raw_finish is None:
+            super().on_end(events)
+        self._close(events)
+
+    def _take(self, name: str, chunk: Json, events: list[Event]) -> None:
+        if isinstance(chunk, list) and chunk:
+            chunk = chunk[0]
+        if not isinstance(chunk, dict):
+            return
+        if name == "error":
+            raise self._wire.error_in(chunk)
+        self._wire.raise_error_in(chunk)
+        self._id = self._id or as_str(chunk.get("id"))
+        self._model = self._model or as_str(chunk.get("model"))
+        self._note_usage(self._wire.usage_in(chunk))
+        if "x_groq" in chunk and (cut := as_dict(chunk["x_groq"]).get("error")):
+            raise StreamInterruptedError(f"the provider cut the answer: {cut}", phase="stream")
+        for note in NOTES:
+            if found := chunk.get(note):
+                self._notes[note] = found
+        for choice in as_list(chunk.get("choices")):
+            if isinstance(choice, dict) and choice.get("index") in (0, None):
+                self._take_choice(choice, events)
+
+    def _note_usage(self, usage: Json) -> None:
+        """The last one that says something holds; some send an object full of nulls first."""
+        if isinstance(usage, dict) and any(value is not None for value in usage.values()):
+            self._usage = usage
+
+    def _take_choice(self, choice: dict[str, Any], events: list[Event]) -> None:
+        self._begun = True
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            delta = as_dict(choice.get("message"))
+        if delta:
+            self._take_delta(delta, events)
+        if "usage" in choice:
+            self._note_usage(choice["usage"])
+        if raw := finish_of(choice):
+            self._raw_finish = raw
+            if failure := self._wire.failures.get(raw):
+                raise failed(failure, raw)
+
+    # --------------------------------------------------------------------------------------------- deltas
+
+    def _take_delta(self, delta: dict[str, Any], events: list[Event]) -> None:
+        field, thought = reasoning_text(delta)
+        if found := delta.get("reasoning_details"):
+            thought = self._details.add(found, thought) if isinstance(found, list) else thought
+        if thought:
+            self._think(thought, field, events)
+        content = delta.get("content")
+        if isinstance(content, str):
+            if content:
+                self._say(content, events)
+        elif content is not None:
+            self._take_content(content, events)
+        if calls := delta.get("tool_calls"):
+            self._seal(events)
+            for call in as_list(calls):
+                if isinstance(call, dict):
+                    self._calls.push(call, events)
+        if not delta.keys() <= _COMMON:
+            self._take_rare(delta, events)
+
+    def _think(self, text: str, field: str | None, events: list[Event]) -> None:
+        self._plain = False
+        self._thought = True
+        self._field = field or self._field
+        if self._odd_text is not None:
+            text = self._odd_thought.push(text)
+        if text:
+            events.append(ThinkingDelta(text))
+
+    def _say(self, text: str, events: list[Event]) -> None:
+        self._seal(events)
+        if self._odd_text is None:
+            self._plain = True
+        else:
+            text = self._odd_text.push(text)
+        if text:
+            events.append(TextDelta(text))
+
+    def _seal(self, events: list[Event]) -> None:
+        """End a block of reasoning, with what marks it as this vendor's own."""
+        if self._field is None and not self._details:
+            return
+        raw = self._details.taken() or self._field
+        events.append(
+            ThinkingDelta(
+                self._odd_thought.flush(), redacted=not self._thought, raw=raw, origin=self._wire.origin
+            )
+        )
+        self._field = None
+
+    def _take_content(self, content: Json, events: list[Event]) -> None:
+        """Content as a list of blocks (Mistral, Databricks)."""
+        for block in content if isinstance(content, list) else [content]:
+            part = block_part(self._wire, block)
+            if type(part) is Text:
+                self._say(part.text, events)
+            elif type(part) is Thinking and isinstance(part.raw, str):
+                self._think(part.text, part.raw, events)
+            elif type(part) is Thinking:
+                events.append(ThinkingDelta(part.text, raw=part.raw, origin=part.origin))
+            elif type(part) is Refusal:
+                self._refuse(part.text, events)
+            elif part is not None:
+                self._seal(events)
+                events.append(PartDelta(part))
+
+    def _take_rare(self, delta: dict[str, Any], events: list[Event]) -> None:
+        if refusal := as_str(delta.get("refusal")):
+            self._refuse(refusal, events)
+        for item in as_list(delta.get("images")):
+            if (image := image_of(item)) is not None:
+                self._seal(events)
+                events.append(PartDelta(image))
+        legacy = as_dict(delta.get("function_call"))
+        if legacy.get("name") or (legacy.get("arguments") and self._calls):
+            self._seal(events)
+            self._calls.push({"index": "function_call", "id": "call_0", "function": legacy}, events)
+        if sound := as_dict(delta.get("audio")):
+            self._hear(sound, events)
+        for note in NOTES:
+            if found := as_list(delta.get(note)):
+                self._notes[note] = [*as_list(self._notes.get(note)), *found]
+
+    def _refuse(self, text: str, events: list[Event]) -> None:
+        self._seal(events)
+        self._refused = True
+        self._plain = False
+        events.append(PartDelta(Refusal(join_surrogates(text))))
+
+    def _hear(self, sound: Mapping[str, Any], events: list[Event]) -> None:
+        """A spoken answer: its transcript is the text, its pieces of sound are joined at the end."""
+        if said := as_str(sound.get("transcript")):
+            self._say(said, events)
+        for key, value in sound.items():
+            if key in ("data", "transcript") and isinstance(value, str):
+                self._sound.setdefault(key, []).append(value)
+            elif value:
+                self._sound[key] = value
+
+    # ---------------------------------------------------------------------------------------------- the end
+
+    def _close(self, events: list[Event]) -> None:
+        if not self._begun:
+            raise MalformedResponseError("the stream held no answer", phase="stream")
+        self._seal(events)
+        if self._odd_text is not None and (left := self._odd_text.flush()):
+            events.append(TextDelta(left))
+        self._calls.finish(events)
+        if sound := _joined_sound(self._sound):
+            events.append(PartDelta(Opaque({"audio": sound}, self._wire.origin)))
+        if self._notes:
+            events.append(PartDelta(Opaque(self._notes, self._wire.origin)))
+        self._end(
+            events,
+            Finished(
+                our_finish(self._raw_finish, calls=bool(self._calls), refused=self._refused),
+                self._raw_finish,
+                self._wire.usage(self._usage),
+                self._model,
+                id=self._id,
+            ),
+        )
+
+
+def _plain_text(chunk: Json) -> str | None:
+    """The text of a chunk that holds nothing else, which is nearly every chunk."""
+    if type(chunk) is not dict or chunk.get("usage") or "error" in chunk:
+        return None
+    choices = chunk.get("choices")
+    if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
+        return None
+    choice = choices[0]
+    delta = choice.get("delta")
+    if type(delta) is not dict or choice.get("finish_reason") or choice.get("index"):
+        return None
+    text = delta.get("content")
+    if type(text) is not str or (len(delta) > 1 and (len(delta) > 2 or "role" not in delta)):
+        return None
+    return text
+
+
+class _Details:
+    """`reasoning_details` out of fragments: those of one index and type are one entry, as in a whole answer."""
+
+    __slots__ = ("_items", "_texts")
+
+    def __init__(self) -> None:
+        self._items: list[dict[str, Any]] = []
+        self._texts: list[tuple[str, list[str]] | None] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._items)
+
+    def add(self, found: list[Json], thought: str) -> str:
+        """Take the fragments in; gives the text to show, theirs where the delta has none of its own."""
+        items = [item for item in found if isinstance(item, dict)]
+        for item in items:
+            self._add(item)
+        return thought or details_text(items)
+
+    def _add(self, item: dict[str, Any]) -> None:
+        key = "text" if isinstance(item.get("text"), str) else "summary"
+        text = item.get(key)
+        last, pieces = (self._items[-1], self._texts[-1]) if self._items else (None, None)
+        if (
+            last is not None
+            and last.get("type") == item.get("type")
+            and last.get("index") == item.get("index")
+            and not ("data" in last and "data" in item)
+        ):
+            last.update({name: value for name, value in item.items() if value is not None and name != key})
+            if isinstance(text, str):
+                if pieces is None:
+                    self._texts[-1] = (key, [text])
+                else:
+                    pieces[1].append(text)
+            return
+        self._items.append(dict(item))
+        self._texts.append((key, [text]) if isinstance(text, str) else None)
+
+    def taken(self) -> list[dict[str, Any]]:
+        """The entries so far, which are then forgotten."""
+        for item, pieces in zip(self._items, self._texts, strict=True):
+            if pieces is not None:
+                item[pieces[0]] = "".join(pieces[1])
+        items, self._items, self._texts = self._items, [], []
+        return items
+
+
+def _joined_sound(sound: Mapping[str, Any]) -> dict[str, Any]:
+    """The pieces of a spoken answer as one `audio` object; every piece is base64 of its own."""
+    if not (sound.get("data") or sound.get("id") or sound.get("transcript")):
+        return {}
+    whole = dict(sound)
+    if "transcript" in whole:
+        whole["transcript"] = "".join(whole["transcript"])
+    if "data" in whole:
+        try:
+            whole["data"] = b64encode(b"".join(b64decode(piece) for piece in whole["data"])).decode()
+        except (binascii.Error, ValueError):
+            whole["data"] = "".join(whole["data"])
+    return whole
