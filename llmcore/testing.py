@@ -18,10 +18,11 @@ import anyio
 import anyio.lowlevel
 from attrs import field, frozen
 
+from llmcore.check import as_embedding_request, as_generation_request
 from llmcore.config import Routing
 from llmcore.errors import ProviderError, TotalTimeout
 from llmcore.meter import Meter
-from llmcore.provider import EventStream, as_embedding_request, as_generation_request
+from llmcore.provider import EventStream
 from llmcore.transport.base import real_requests_blocked
 from llmcore.types import (
     Attempt,

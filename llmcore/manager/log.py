@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 
-def event(name: str, **facts: Any) -> None:
+def note(name: str, **facts: Any) -> None:
     """One event; costs nothing to import before the first one happens."""
     logger = _logger()
     logger.info(name, **{key: value for key, value in facts.items() if value is not None})

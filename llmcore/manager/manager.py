@@ -13,18 +13,19 @@ from typing import TypeVar
 import anyio
 from attrs import evolve
 
+from llmcore.check import as_embedding_request, as_generation_request
 from llmcore.clock import Clock, SystemClock
 from llmcore.config import FallbackConfig, Timeouts
 from llmcore.errors import AllProvidersFailed, ConfigurationError, ProviderError, RateLimitError, TotalTimeout
-from llmcore.manager import log
 from llmcore.manager.guard import Guard
+from llmcore.manager.log import note
 from llmcore.manager.models import Choice, choices
 from llmcore.manager.order import order_for
 from llmcore.manager.plan import Policy, Setback, Step, plan
 from llmcore.manager.stream import ManagedStream
 from llmcore.manager.trail import Trail
 from llmcore.meter import Meter
-from llmcore.provider import EventStream, LlmProvider, as_embedding_request, as_generation_request
+from llmcore.provider import EventStream, LlmProvider
 from llmcore.types import (
     EmbeddingInput,
     EmbeddingRequest,
@@ -119,9 +120,7 @@ class ProviderManager:
                 models = await guard.list_models()
             except ProviderError as error:
                 failures.append(error)
-                log.event(
-                    "llm.models_failed", provider=guard.name, outcome=error.outcome, status=error.status
-                )
+                note("llm.models_failed", provider=guard.name, outcome=error.outcome, status=error.status)
             else:
                 found[index] = tuple(evolve(model, provider=model.provider or guard.name) for model in models)
 
@@ -177,14 +176,12 @@ class ProviderManager:
         try:
             following = steps.send(setback)
         except StopIteration:
-            log.event("llm.failed", provider=name, outcome=error.outcome, status=error.status)
+            note("llm.failed", provider=name, outcome=error.outcome, status=error.status)
             return None
         if error.maybe_billed:
             self.meter.maybe_charged_twice()
         what = "llm.retry" if following.target == step.target else "llm.failover"
-        log.event(
-            what, provider=name, outcome=error.outcome, status=error.status, wait_s=following.wait or None
-        )
+        note(what, provider=name, outcome=error.outcome, status=error.status, wait_s=following.wait or None)
         return following
 
     def limit(self, deadline: float | None) -> float:

@@ -10,11 +10,12 @@ import anyio
 from attrs import evolve
 
 from llmcore._version import __version__
+from llmcore.check import as_embedding_request, as_generation_request
 from llmcore.clock import Clock, SystemClock
 from llmcore.config import ProviderConfig, Routing, Timeouts
 from llmcore.errors import InvalidRequestError, ModelNotFoundError, ProviderError, TotalTimeout
 from llmcore.meter import Meter
-from llmcore.provider import EventStream, as_embedding_request, as_generation_request
+from llmcore.provider import EventStream
 from llmcore.providers.embedding import embed_all
 from llmcore.providers.exchange import Exchange
 from llmcore.providers.place import Place

@@ -1,0 +1,95 @@
+"""The nouns: messages and their parts, requests, responses, events, usage, embeddings, models, stats.
+
+Everything is frozen. `None` means "unknown" or "unset", never 0. Vendors' own words are kept beside ours
+(`raw_finish_reason`, `raw`), so that nothing a vendor said is lost.
+"""
+
+from llmcore.types.events import (
+    Event,
+    Finished,
+    PartDelta,
+    Restarted,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    is_visible,
+)
+from llmcore.types.messages import (
+    PART_TYPES,
+    Audio,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from llmcore.types.requests import (
+    EFFORTS,
+    Effort,
+    EmbeddingInput,
+    EmbeddingRequest,
+    GenerationInput,
+    GenerationRequest,
+    JsonSchema,
+    Reasoning,
+    ResponseFormat,
+    Tool,
+)
+from llmcore.types.responses import (
+    Attempt,
+    EmbeddingResponse,
+    FinishReason,
+    GenerationResponse,
+    ModelInfo,
+    RequestWarning,
+    Usage,
+)
+from llmcore.types.stats import ProviderStats
+
+__all__ = [
+    "EFFORTS",
+    "PART_TYPES",
+    "Attempt",
+    "Audio",
+    "Effort",
+    "EmbeddingInput",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
+    "Event",
+    "File",
+    "FinishReason",
+    "Finished",
+    "GenerationInput",
+    "GenerationRequest",
+    "GenerationResponse",
+    "Image",
+    "JsonSchema",
+    "Message",
+    "ModelInfo",
+    "Opaque",
+    "Part",
+    "PartDelta",
+    "ProviderStats",
+    "Reasoning",
+    "Refusal",
+    "RequestWarning",
+    "ResponseFormat",
+    "Restarted",
+    "Role",
+    "Text",
+    "TextDelta",
+    "Thinking",
+    "ThinkingDelta",
+    "Tool",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolResult",
+    "Usage",
+    "is_visible",
+]
