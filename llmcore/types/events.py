@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from llmcore.types.messages import Part
-from llmcore.types.responses import Attempt, FinishReason, RequestWarning, Usage
+from llmcore.types.responses import NO_USAGE, Attempt, FinishReason, RequestWarning, Usage
 
 
 @frozen
@@ -63,7 +63,7 @@ class Finished:
 
     finish_reason: FinishReason = "unknown"
     raw_finish_reason: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     model: str | None = None
     provider: str | None = None
     id: str | None = None

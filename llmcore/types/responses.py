@@ -54,6 +54,10 @@ class Usage:
         )
 
 
+NO_USAGE = Usage()
+"""Nothing was said of tokens."""
+
+
 @frozen
 class RequestWarning:
     """A parameter that this provider could not take, and what became of it."""
@@ -90,7 +94,7 @@ class GenerationResponse:
     message: Message
     finish_reason: FinishReason = "unknown"
     raw_finish_reason: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     model: str | None = None
     provider: str | None = None
     id: str | None = None
@@ -143,7 +147,7 @@ class EmbeddingResponse:
     vectors: tuple[Sequence[float], ...]
     model: str | None = None
     provider: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     attempts: tuple[Attempt, ...] = ()
     warnings: tuple[RequestWarning, ...] = ()
     raw: Any = field(default=None, repr=False, eq=False)
