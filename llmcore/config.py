@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
+from llmcore.prices import Price, PriceSource
 from llmcore.secret import Secret
 
 Strategy: TypeAlias = Literal["priority", "round_robin", "retry"]
@@ -56,11 +57,21 @@ class Routing:
 
 
 @frozen
+class Written:
+    """How the configuration wrote a value that came from variables: the text with "${VAR}" in it, and what it became."""
+
+    text: str
+    value: Secret
+
+
+@frozen
 class ProviderConfig:
     """One `[[llm.providers]]` entry.
 
     api_key: the key itself; in TOML write "${VAR}". Left out, the vendor's standard variable is used, but only for
     the vendor's own address. extra: fields laid into every request body. headers: sent with every request.
+    prices: by the vendor's model name, "*" for every other. written: where variables were used, by path, so that
+    `dump` can write them again.
     """
 
     name: str
@@ -80,9 +91,11 @@ class ProviderConfig:
     organization: str | None = None
     project: str | None = None
     headers: Mapping[str, str] = field(factory=dict, repr=False)
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, repr=False)
     timeouts: Timeouts | None = None
     transport: TransportChoice | None = None
+    prices: Mapping[str, Price] = field(factory=dict)
+    written: Mapping[tuple[str, ...], Written] = field(factory=dict, eq=False, repr=False)
 
     @property
     def routing(self) -> Routing:
@@ -122,9 +135,10 @@ class FallbackConfig:
 
 @frozen
 class LlmConfig:
-    """A whole configuration."""
+    """A whole configuration. prices: "auto" uses our own and those of the `prices` extra, "own" only our own."""
 
     providers: tuple[ProviderConfig, ...] = field(converter=tuple[ProviderConfig, ...])
     fallback: FallbackConfig = FallbackConfig()
     timeouts: Timeouts = Timeouts()
     transport: TransportChoice = "auto"
+    prices: PriceSource = "auto"

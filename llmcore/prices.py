@@ -1,0 +1,199 @@
+"""What a call costs: our own prices first, then those of the `prices` extra (genai-prices); unknown is None, never 0.
+
+Prices are US dollars per million tokens. The extra is imported by `PriceBook.warm()` and nowhere else, because that
+import takes a sixth of a second; before it, only our own prices are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from importlib.util import find_spec
+from typing import Any, Literal, TypeAlias
+
+from attrs import field, frozen
+
+from llmcore.types import Usage
+
+PriceSource: TypeAlias = Literal["auto", "own", "off"]
+Pricer: TypeAlias = Callable[[str | None, Usage], Decimal | None]
+ANY_MODEL = "*"
+MAX_FOUND = 1024
+"""Models remembered; their names come from servers, so the memory for them is bounded."""
+
+_MILLION = Decimal(1_000_000)
+
+
+def _as_decimal(value: Decimal | float | str | None) -> Decimal | None:
+    return (
+        Decimal(str(value)) if isinstance(value, (float, str)) else None if value is None else Decimal(value)
+    )
+
+
+def _required(value: Decimal | float | str) -> Decimal:
+    return Decimal(str(value))
+
+
+@frozen
+class Price:
+    """US dollars per million tokens.
+
+    output: None for models that only read (embeddings). cached_input, cache_write: None where they cost as `input`.
+    """
+
+    input: Decimal = field(converter=_required)
+    output: Decimal | None = field(default=None, converter=_as_decimal)
+    cached_input: Decimal | None = field(default=None, converter=_as_decimal)
+    cache_write: Decimal | None = field(default=None, converter=_as_decimal)
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """Dollars for `usage`; None where the vendor did not count what this price asks for."""
+        if usage.input_tokens is None or (usage.output_tokens is None and self.output is not None):
+            return None
+        if usage.output_tokens and self.output is None:
+            return None
+        cached = min(usage.cached_tokens or 0, usage.input_tokens)
+        fresh = min(usage.cache_write_tokens or 0, usage.input_tokens - cached)
+        total = self.input * (usage.input_tokens - cached - fresh)
+        total += (self.input if self.cached_input is None else self.cached_input) * cached
+        total += (self.input if self.cache_write is None else self.cache_write) * fresh
+        total += (self.output or 0) * (usage.output_tokens or 0)
+        return total / _MILLION
+
+
+# Our kinds under the names that genai-prices gives the same vendors; kinds that it names alike are not listed.
+_VENDORS = {
+    "openai_responses": "openai",
+    "azure_openai": "azure",
+    "gemini": "google",
+    "xai": "x-ai",
+}
+_KNOWN_VENDORS = frozenset(
+    {"openai", "anthropic", "groq", "together", "deepseek", "openrouter", "cohere", "mistral", "fireworks"}
+    | {"perplexity", "cerebras"}
+)
+
+
+class PriceBook:
+    """Answers what a call cost. source: "auto" (our own, then the extra's), "own", or "off"."""
+
+    def __init__(self, source: PriceSource = "auto") -> None:
+        self.source = source
+        self._public: PublicPrices | None = None
+
+    def warm(self) -> bool:
+        """Load the extra's prices, where they are wanted and installed; whether they are there now.
+
+        Takes about 0.2 s of CPU the first time: call it before the first request, off the event loop.
+        """
+        if self._public is None and self.source == "auto" and find_spec("genai_prices") is not None:
+            self._public = PublicPrices()
+        return self._public is not None
+
+    def pricer(self, kind: str, own: Mapping[str, Price]) -> Pricer | None:
+        """What one provider of `kind` asks after each answer; None where prices are off."""
+        if self.source == "off":
+            return None
+        return lambda model, usage: self.cost(usage, model, kind=kind, own=own)
+
+    def cost(
+        self, usage: Usage, model: str | None, *, kind: str, own: Mapping[str, Price] | None = None
+    ) -> Decimal | None:
+        """Dollars: the vendor's own figure, else by `own`, else by the extra; None where nobody knows."""
+        if usage.cost_usd is not None:
+            return usage.cost_usd
+        if self.source == "off":
+            return None
+        price = own_price(own or {}, model)
+        if price is not None:
+            return price.cost(usage)
+        vendor = _VENDORS.get(kind, kind if kind in _KNOWN_VENDORS else None)
+        if self._public is None or vendor is None or model is None:
+            return None
+        return self._public.cost(usage, vendor, model)
+
+    def ready(self, kind: str, models: Iterable[str | None]) -> None:
+        """Look up prices of `models` ahead of the first call, which then costs a few microseconds."""
+        for model in models:
+            self.cost(Usage(0, 0), model, kind=kind)
+
+
+def own_price(own: Mapping[str, Price], model: str | None) -> Price | None:
+    """The configured price: of that name, of the longest name that it is a dated version of, or of "*"."""
+    if model is not None and own:
+        if (price := own.get(model)) is not None:
+            return price
+        versions = [name for name in own if _is_version(model, name)]
+        if versions:
+            return own[max(versions, key=len)]
+    return own.get(ANY_MODEL)
+
+
+def _is_version(model: str, name: str) -> bool:
+    """Whether `model` is `name` with a date behind it ("gpt-4o-mini-2024-07-18"), as vendors answer."""
+    tail = model.removeprefix(name)
+    return tail != model and tail[:1] in {"-", "@"} and tail[1:].replace("-", "").isdigit()
+
+
+@frozen
+class Ladder:
+    """What one model costs: the price of the last step whose `above` the input tokens exceed holds for all tokens."""
+
+    steps: tuple[tuple[int, Price], ...]
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        size = usage.input_tokens or 0
+        price = next(price for above, price in reversed(self.steps) if size > above)
+        return price.cost(usage)
+
+
+class PublicPrices:
+    """The prices of genai-prices, each model looked up once; those that change by date are asked for every time."""
+
+    def __init__(self) -> None:
+        import genai_prices
+
+        self._library: Any = genai_prices
+        self._found: dict[tuple[str, str], Ladder | None] = {}
+
+    def cost(self, usage: Usage, vendor: str, model: str) -> Decimal | None:
+        key = (vendor, model)
+        ladder = self._found[key] if key in self._found else self._look_up(key)
+        return None if ladder is None else ladder.cost(usage)
+
+    def _look_up(self, key: tuple[str, str]) -> Ladder | None:
+        vendor, model = key
+        try:
+            answer = self._library.calc_price(
+                self._library.Usage(input_tokens=0, output_tokens=0), model, provider_id=vendor
+            )
+        except (LookupError, ValueError):  # an unknown model; a price in units that are not tokens
+            answer = None
+        ladder = None if answer is None else _ladder(answer.model_price)
+        if answer is None or not isinstance(answer.model.prices, list):
+            if len(self._found) >= MAX_FOUND:
+                self._found.clear()
+            self._found[key] = ladder
+        return ladder
+
+
+def _ladder(listed: Any) -> Ladder | None:
+    """A price of genai-prices in our words: every rate is one figure, or a base and tiers that start above a size."""
+    rates = [
+        getattr(listed, f"{name}_mtok", None) for name in ("input", "output", "cache_read", "cache_write")
+    ]
+    if rates[0] is None or getattr(listed, "requests_kcount", None) is not None:
+        return None  # not by tokens alone
+    starts = sorted({tier.start for rate in rates for tier in getattr(rate, "tiers", ())})
+    return Ladder(tuple((above, _price_at(rates, above)) for above in (-1, *starts)))
+
+
+def _price_at(rates: list[Any], above: int) -> Price:
+    read, *others = (_rate_at(rate, above) for rate in rates)
+    return Price(read or Decimal(0), *others)
+
+
+def _rate_at(rate: Any, above: int) -> Decimal | None:
+    if not hasattr(rate, "tiers"):
+        return rate  # type: ignore[no-any-return]  # Decimal or None: the library declares it behind __getattr__
+    return next((tier.price for tier in reversed(rate.tiers) if tier.start <= above), rate.base)  # type: ignore[no-any-return]  # same
