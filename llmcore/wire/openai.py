@@ -26,6 +26,9 @@ from llmcore.types import (
 )
 from llmcore.wire import openai_decode as decode
 from llmcore.wire import openai_encode as encode
+from llmcore.wire import openai_lists as lists
+from llmcore.wire import openai_messages as turns
+from llmcore.wire import openai_usage as counts
 from llmcore.wire.base import Encoded, HttpRequest, Json, ModelPage, Warnings, Wire, dumps, loads
 from llmcore.wire.classify import ErrorFacts
 from llmcore.wire.openai_errors import ErrorRule, general_error_class
@@ -62,6 +65,8 @@ class OpenAIWire(Wire):
     structured: schemas natively, by `json_object` and a prompt, or by a prompt alone (the answer is then checked).
     max_call_id: longer tool-call ids (another vendor's) are shortened, calls and results alike.
     embed_base64: whether vectors are asked for as base64, a quarter of the bytes.
+    json_object: whether "json" is asked for as `json_object`, or as a schema that fits every object.
+    headers, constants: sent with every request; laid into every chat body.
     failures: finish reasons that mean that the vendor failed. rules: its errors, see `ErrorRule`.
     """
 
@@ -85,6 +90,9 @@ class OpenAIWire(Wire):
     embed_base64: bool = False
     dimensions_field: str = "dimensions"
     input_type_field: str | None = None
+    json_object: bool = True
+    headers: Mapping[str, str] = field(factory=dict)
+    constants: Mapping[str, Any] = field(factory=dict)
     failures: Mapping[str, type[ProviderError]] = field(factory=dict)
     rules: tuple[ErrorRule, ...] = ()
 
@@ -93,8 +101,7 @@ class OpenAIWire(Wire):
     def encode_generate(self, request: GenerationRequest, /, *, stream: bool) -> Encoded:
         warnings = Warnings()
         body = encode.chat_body(self, request, warnings, stream=stream)
-        http = HttpRequest("POST", self.path("chat", request.model), dumps(body))
-        return Encoded(http, warnings.done())
+        return Encoded(self._post("chat", request.model, body), warnings.done())
 
     def decode_generate(self, body: bytes, request: GenerationRequest, /) -> GenerationResponse:
         response = decode.chat_response(self, body)
@@ -110,21 +117,24 @@ class OpenAIWire(Wire):
     def encode_embed(self, request: EmbeddingRequest, /) -> Encoded:
         self.need("embeddings", "this provider has no embeddings")
         warnings = Warnings()
-        body = encode.embed_body(self, request, warnings)
-        return Encoded(HttpRequest("POST", self.path("embed", request.model), dumps(body)), warnings.done())
+        body = self.embed_body(request, warnings)
+        return Encoded(self._post("embed", request.model, body), warnings.done())
 
     def decode_embed(self, body: bytes, request: EmbeddingRequest, /) -> EmbeddingResponse:
-        return decode.embed_response(self, body, request)
+        return lists.embed_response(self, body, request)
 
     def encode_models(self, cursor: str | None = None, /) -> Encoded:
         self.need("models", "this provider does not list its models")
-        return Encoded(HttpRequest("GET", self.path("models", None)))
+        return Encoded(HttpRequest("GET", self.path("models", None), headers=self.headers))
 
     def decode_models(self, body: bytes, /) -> ModelPage:
         value = loads(body)
         if isinstance(value, dict):
             self.raise_error_in(value)
-        return ModelPage(decode.model_infos(value))
+        return ModelPage(lists.model_infos(value))
+
+    def _post(self, operation: Operation, model: str | None, body: Json) -> HttpRequest:
+        return HttpRequest("POST", self.path(operation, model), dumps(body), self.headers)
 
     # --------------------------------------------------------------------------------------------- errors
 
@@ -140,34 +150,37 @@ class OpenAIWire(Wire):
         return _PATHS[operation]
 
     def messages(self, request: GenerationRequest, warnings: Warnings) -> list[Json]:
-        return encode.messages(self, request, warnings)
+        return turns.messages(self, request, warnings)
 
     def assistant_message(self, message: Json) -> Json:
         """The last word on an encoded assistant message."""
         return message
 
     def image_part(self, image: Image, warnings: Warnings) -> Json:
-        return encode.image_part(self, image, warnings)
+        return turns.image_part(self, image, warnings)
 
     def file_part(self, file: File, warnings: Warnings) -> Json:
-        return encode.file_part(self, file)
+        return turns.file_part(self, file)
 
     def audio_part(self, audio: Audio) -> Json:
-        return encode.audio_part(audio)
+        return turns.audio_part(audio)
 
     def reasoning_fields(self, reasoning: Reasoning, warnings: Warnings) -> dict[str, Any]:
         return encode.reasoning_fields(self, reasoning, warnings)
 
     def call_id(self, call_id: str) -> str:
-        return encode.short_id(call_id, self.max_call_id)
+        return turns.short_id(call_id, self.max_call_id)
 
     def usage(self, raw: Json) -> Usage:
         """The vendor's usage object, which may be anything."""
-        return decode.usage(raw)
+        return counts.usage(raw)
 
     def usage_in(self, body: Mapping[str, Any]) -> Json:
         """The usage object of an answer or chunk, where it has one."""
-        return decode.usage_in(body)
+        return counts.usage_in(body)
+
+    def embed_body(self, request: EmbeddingRequest, warnings: Warnings) -> dict[str, Any]:
+        return encode.embed_body(self, request, warnings)
 
     def vector(self, value: Json) -> Vector:
         return vector_of(value)

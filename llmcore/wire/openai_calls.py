@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define, field
 
 from llmcore.types import Event, ToolCallDelta
+from llmcore.wire.base import join_surrogates
 from llmcore.wire.openai_decode import called, known_id, signature_of
 
 
@@ -47,12 +48,31 @@ class CallAssembler:
 
     origin: str
     _calls: list[_Call] = field(factory=list, init=False)
-    _by_key: dict[object, _Call] = field(factory=dict, init=False)
+    _by_index: dict[int | str, _Call] = field(factory=dict, init=False)
+    _by_id: dict[str, _Call] = field(factory=dict, init=False)
 
     def __bool__(self) -> bool:
         return bool(self._calls)
 
     def push(self, fragment: Mapping[str, Any], events: list[Event]) -> None:
+        if not self._went_on(fragment, events):
+            self._push(fragment, events)
+
+    def _went_on(self, fragment: Mapping[str, Any], events: list[Event]) -> bool:
+        """The straight path: more arguments for a call that is shown already, and nothing else."""
+        index, function = fragment.get("index"), fragment.get("function")
+        if type(index) is not int or type(function) is not dict or function.get("name"):
+            return False
+        call, told = self._by_index.get(index), function.get("arguments")
+        if call is None or not call.shown or type(told) is not str or fragment.get("id"):
+            return False
+        if told and call.pieces is not None:
+            told = join_surrogates(told)
+            call.pieces.append(told)
+            events.append(ToolCallDelta(call.index, None, None, told))
+        return True
+
+    def _push(self, fragment: Mapping[str, Any], events: list[Event]) -> None:
         call_id = known_id(fragment.get("id"))
         name, told = called(fragment)
         call = self._find(fragment.get("index"), call_id, name)
@@ -68,18 +88,25 @@ class CallAssembler:
             self._show(call, events)
 
     def finish(self, events: list[Event]) -> None:
-        """Show what is still held back, under an id of ours where none came."""
+        """Show what is still held back, under an id of ours where none came; a call without arguments has {}."""
+        self._show_held(events)
+        for call in self._calls:
+            if call.pieces is None:
+                call.pieces = ["{}"]
+                events.append(ToolCallDelta(call.index, arguments="{}"))
+
+    def _show_held(self, events: list[Event]) -> None:
         for call in self._calls:
             if not call.shown:
                 self._show(call, events)
 
     def _find(self, index: object, call_id: str | None, name: str | None) -> _Call | None:
         if index is None:
-            if call_id is not None and (known := self._by_key.get(call_id)):
+            if call_id is not None and (known := self._by_id.get(call_id)):
                 return known
             last = self._calls[-1] if self._calls else None
             return None if last is None or (name and (call_id or last.pieces)) else last
-        call = self._by_key.get(_key(index))
+        call = self._by_index.get(_key(index))
         if call is None or not name:
             return call
         if call_id is not None:
@@ -87,11 +114,11 @@ class CallAssembler:
         return None if call.pieces and call.is_whole() else call
 
     def _new(self, index: object, call_id: str | None, events: list[Event]) -> _Call:
-        self.finish(events)
+        self._show_held(events)
         call = _Call(len(self._calls), call_id)
         self._calls.append(call)
         if index is not None:
-            self._by_key[_key(index)] = call
+            self._by_index[_key(index)] = call
         return call
 
     def _grow(
@@ -104,7 +131,7 @@ class CallAssembler:
     ) -> None:
         if call_id is not None:
             call.id = call.id or call_id
-            self._by_key[call_id] = call
+            self._by_id[call_id] = call
         if name and not call.shown:
             call.add_name(name)
         if told is not None:
@@ -120,13 +147,12 @@ class CallAssembler:
                 call.index,
                 call.id or f"call_{call.index}",
                 call.name,
-                "{}" if call.pieces is None else "".join(call.pieces),
+                "".join(call.pieces or ()),
                 call.signature,
                 self.origin if call.signature else None,
             )
         )
 
 
-def _key(index: object) -> object:
-    """An index as a key of its own kind, apart from ids; an odd one (a list) counts by its text."""
-    return ("index", index if isinstance(index, (int, str)) else str(index))
+def _key(index: object) -> int | str:
+    return index if isinstance(index, int) else str(index)

@@ -1,34 +1,28 @@
-"""Answers in the OpenAI dialect: whole bodies, usage, embeddings and model lists, read by rule and leniently."""
+"""Answers in the OpenAI dialect: whole bodies and what streams share with them, read by rule and leniently."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
 from llmcore.errors import MalformedResponseError, ProviderError
 from llmcore.types import (
-    EmbeddingRequest,
-    EmbeddingResponse,
     FinishReason,
     GenerationResponse,
     Image,
     Message,
-    ModelInfo,
     Opaque,
     Part,
     Refusal,
     Text,
     Thinking,
     ToolCall,
-    Usage,
 )
 from llmcore.wire.base import (
     Json,
-    as_count,
     as_dict,
     as_list,
     as_str,
@@ -36,7 +30,6 @@ from llmcore.wire.base import (
     join_surrogates,
     parse_object,
 )
-from llmcore.wire.vectors import checked
 
 if TYPE_CHECKING:
     from llmcore.wire.openai import OpenAIWire
@@ -113,7 +106,8 @@ def _thinking(wire: OpenAIWire, message: Mapping[str, Any]) -> Thinking | None:
 def reasoning_text(message: Mapping[str, Any]) -> tuple[str | None, str]:
     """The field that holds the reasoning's text, and the text."""
     for field in REASONING_FIELDS:
-        if text := as_str(message.get(field)):
+        text = message.get(field)
+        if text and isinstance(text, str):
             return field, text
     return None, ""
 
@@ -304,148 +298,3 @@ def our_finish(raw: str | None, *, calls: bool, refused: bool) -> FinishReason:
         if calls:
             return "tool_calls"
     return found
-
-
-# --------------------------------------------------------------------------------------------------- usage
-
-
-def usage_in(body: Mapping[str, Any]) -> Json:
-    """The usage object: at the top, or (Groq's streams) under `x_groq`."""
-    found = body.get("usage")
-    return found if isinstance(found, dict) else as_dict(body.get("x_groq")).get("usage")
-
-
-def usage(raw: Json) -> Usage:
-    """Tokens by the names that the imitators of the dialect use.
-
-    Source: the vendors' API references. Where prompt + completion + reasoning is the total, the vendor counts
-    reasoning apart from completion tokens. A part that exceeds its whole is unknown.
-    """
-    if not isinstance(raw, dict):
-        return Usage()
-    read, written = as_dict(raw.get("prompt_tokens_details")), as_dict(raw.get("completion_tokens_details"))
-    prompt = _count(raw, "prompt_tokens", "input_tokens")
-    output = _count(raw, "completion_tokens", "output_tokens")
-    reasoning = _first(_count(written, "reasoning_tokens"), _count(raw, "reasoning_tokens"))
-    if output is not None and reasoning and _apart(raw, prompt, output, reasoning):
-        output += reasoning
-    cached = _first(
-        _count(read, "cached_tokens"),
-        _count(as_dict(raw.get("prompt_token_details")), "cached_tokens"),
-        _count(
-            raw, "prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens"
-        ),
-    )
-    fresh = _first(_count(read, "cache_write_tokens"), _count(raw, "cache_creation_input_tokens"))
-    return Usage(
-        prompt,
-        output,
-        _within(cached, prompt),
-        _within(fresh, prompt),
-        _within(reasoning, output),
-        cost(raw),
-        raw,
-    )
-
-
-def _apart(raw: Mapping[str, Any], prompt: int | None, output: int, reasoning: int) -> bool:
-    return prompt is not None and as_count(raw.get("total_tokens")) == prompt + output + reasoning
-
-
-def _count(raw: Mapping[str, Any], *names: str) -> int | None:
-    return _first(*(as_count(raw.get(name)) for name in names))
-
-
-def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
-
-
-def _within(part: int | None, whole: int | None) -> int | None:
-    return None if part is not None and whole is not None and part > whole else part
-
-
-def cost(raw: Mapping[str, Any]) -> Decimal | None:
-    """US dollars: `cost` (OpenRouter, Vercel), `cost.total_cost` (Perplexity), 10**10 `cost_in_usd_ticks` a dollar (xAI)."""
-    told = raw.get("cost")
-    if (found := _money(as_dict(told).get("total_cost") if isinstance(told, dict) else told)) is not None:
-        return found
-    ticks = as_count(raw.get("cost_in_usd_ticks"))
-    return None if ticks is None else Decimal(ticks).scaleb(-10)
-
-
-def _money(value: Json) -> Decimal | None:
-    if not isinstance(value, (int, float, str)) or isinstance(value, bool):
-        return None
-    try:
-        found = Decimal(str(value)[:40])
-    except InvalidOperation:
-        return None
-    return found if found.is_finite() and found >= 0 else None
-
-
-# ------------------------------------------------------------------------------------ embeddings and models
-
-
-def embed_response(wire: OpenAIWire, body: bytes, request: EmbeddingRequest) -> EmbeddingResponse:
-    """The vectors in the order of the inputs. Raises MalformedResponseError."""
-    value = parse_object(body)
-    wire.raise_error_in(value)
-    rows = value.pop("data", None)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise MalformedResponseError("the answer holds no embeddings", phase="parse")
-    if all(type(row.get("index")) is int for row in rows):
-        rows.sort(key=lambda row: row["index"])
-    vectors = checked([wire.vector(row.get("embedding")) for row in rows], len(request.inputs))
-    return EmbeddingResponse(
-        vectors, model=as_str(value.get("model")), usage=wire.usage(value.get("usage")), raw=value
-    )
-
-
-def model_infos(value: Json) -> tuple[ModelInfo, ...]:
-    """The models of `{data: [...]}`, `{models: [...]}` or a bare list."""
-    rows = value
-    if isinstance(value, dict):
-        rows = value.get("data") if isinstance(value.get("data"), list) else value.get("models")
-    if not isinstance(rows, list):
-        raise MalformedResponseError("the answer is no list of models", phase="parse")
-    found = (
-        _model_info({"id": row} if isinstance(row, str) else row)
-        for row in rows
-        if isinstance(row, (dict, str))
-    )
-    return tuple(info for info in found if info is not None)
-
-
-def _model_info(row: Mapping[str, Any]) -> ModelInfo | None:
-    name = as_str(row.get("id")) or as_str(row.get("name")) or as_str(row.get("model"))
-    if name is None:
-        return None
-    top, meta = as_dict(row.get("top_provider")), as_dict(row.get("meta"))
-    window = _count(
-        row,
-        "context_length",
-        "context_window",
-        "max_context_length",
-        "max_model_len",
-        "max_context_window_tokens",
-    )
-    written = _count(row, "max_output_tokens", "max_completion_tokens", "max_output_length")
-    title = as_str(row.get("display_name")) or as_str(row.get("name"))
-    return ModelInfo(
-        name,
-        display_name=title if title != name else None,
-        context_window=_first(window, _count(top, "context_length"), _count(meta, "n_ctx_train")),
-        max_output_tokens=_first(written, _count(top, "max_completion_tokens")),
-        created=as_count(row.get("created")),
-        owned_by=as_str(row.get("owned_by")),
-        capabilities=_capabilities(row),
-        raw=row,
-    )
-
-
-def _capabilities(row: Mapping[str, Any]) -> frozenset[str] | None:
-    """What the vendor says that the model can: names that are true, or a list of names."""
-    told = row.get("capabilities") or row.get("supported_features") or row.get("supported_parameters")
-    if isinstance(told, dict):
-        return frozenset(name for name, value in told.items() if value is True)
-    return frozenset(item for item in told if isinstance(item, str)) if isinstance(told, list) else None

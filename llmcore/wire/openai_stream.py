@@ -52,6 +52,9 @@ _decode = msgspec.json.Decoder().decode
 _COMMON = frozenset(
     {"role", "content", "reasoning", "reasoning_content", "reasoning_text", "reasoning_details", "tool_calls"}
 )
+_PLAIN_KEYS = frozenset(
+    {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "provider"}
+)
 
 
 class OpenAIStreamDecoder(StreamDecoder):
@@ -107,18 +110,25 @@ class OpenAIStreamDecoder(StreamDecoder):
             return
         if name == "error":
             raise self._wire.error_in(chunk)
-        self._wire.raise_error_in(chunk)
-        self._id = self._id or as_str(chunk.get("id"))
-        self._model = self._model or as_str(chunk.get("model"))
+        if "error" in chunk:
+            self._wire.raise_error_in(chunk)
+        if self._id is None or self._model is None:
+            self._id = self._id or as_str(chunk.get("id"))
+            self._model = self._model or as_str(chunk.get("model"))
+        if chunk.get("usage") or not _PLAIN_KEYS.issuperset(chunk):
+            self._take_beside(chunk)
+        for choice in as_list(chunk.get("choices")):
+            if isinstance(choice, dict) and choice.get("index") in (0, None):
+                self._take_choice(choice, events)
+
+    def _take_beside(self, chunk: dict[str, Any]) -> None:
+        """What stands beside the choices: usage, notes, and Groq's word that it stopped early."""
         self._note_usage(self._wire.usage_in(chunk))
-        if "x_groq" in chunk and (cut := as_dict(chunk["x_groq"]).get("error")):
+        if cut := as_dict(chunk.get("x_groq")).get("error"):
             raise StreamInterruptedError(f"the provider cut the answer: {cut}", phase="stream")
         for note in NOTES:
             if found := chunk.get(note):
                 self._notes[note] = found
-        for choice in as_list(chunk.get("choices")):
-            if isinstance(choice, dict) and choice.get("index") in (0, None):
-                self._take_choice(choice, events)
 
     def _note_usage(self, usage: Json) -> None:
         """The last one that says something holds; some send an object full of nulls first."""
@@ -134,6 +144,8 @@ class OpenAIStreamDecoder(StreamDecoder):
             self._take_delta(delta, events)
         if "usage" in choice:
             self._note_usage(choice["usage"])
+        if choice.get("finish_reason") is None and "finish_details" not in choice:
+            return
         if raw := finish_of(choice):
             self._raw_finish = raw
             if failure := self._wire.failures.get(raw):
@@ -158,7 +170,7 @@ class OpenAIStreamDecoder(StreamDecoder):
             for call in as_list(calls):
                 if isinstance(call, dict):
                     self._calls.push(call, events)
-        if not delta.keys() <= _COMMON:
+        if not _COMMON.issuperset(delta):
             self._take_rare(delta, events)
 
     def _think(self, text: str, field: str | None, events: list[Event]) -> None:
