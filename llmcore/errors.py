@@ -60,7 +60,11 @@ class ConfigurationError(LlmError):
 
     def __init__(self, *complaints: str) -> None:
         super().__init__("\n".join(complaints))
-        self.complaints: tuple[str, ...] = complaints
+        self._complaints = complaints
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        return self._complaints
 
 
 class ProviderError(LlmError):
@@ -151,7 +155,7 @@ class EndpointError(ProviderError, ConfigurationError):
     failover = True
 
     @property
-    def complaints(self) -> tuple[str, ...]:  # type: ignore[override]
+    def complaints(self) -> tuple[str, ...]:
         return (self.message,)
 
 

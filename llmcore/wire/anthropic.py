@@ -36,6 +36,19 @@ from llmcore.wire.classify import ErrorFacts, facts_of, says_context_length, sta
 
 VERSION = "2026-10-21"
 FILES_BETA = "files-api-2025-04-14"
+FEATURES = frozenset(
+    {
+        "stream",
+        "tools",
+        "tool_images",
+        "images",
+        "files",
+        "file_urls",
+        "structured_output",
+        "reasoning",
+        "models",
+    }
+)
 
 
 @frozen
@@ -53,7 +66,7 @@ class AnthropicWire(Wire):
     betas: tuple[str, ...] = ()
 
     dialect: ClassVar[str] = "anthropic"
-    features = frozenset({"stream", "tools", "json_schema", "images", "files", "reasoning", "models"})
+    features = FEATURES
 
     @property
     def rules(self) -> Rules:

@@ -29,7 +29,6 @@ from llmcore.wire.base import Json, Warnings, loads
 
 Block = dict[str, Any]
 
-DIRECT = "direct"
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _TEXTS = ("application/json", "application/xml", "application/yaml", "application/x-yaml", "application/toml")
 _DATA_URI = re.compile(r"data:([^;,]*)(?:;[^;,]*)*;base64,", re.IGNORECASE)

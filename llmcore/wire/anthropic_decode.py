@@ -22,7 +22,6 @@ from llmcore.types import (
     ToolCall,
     Usage,
 )
-from llmcore.wire.anthropic_content import DIRECT
 from llmcore.wire.base import (
     Json,
     as_count,
@@ -143,7 +142,7 @@ def _json(value: Json) -> str:
 def caller_of(block: dict[str, Any]) -> str | None:
     """Who called, where it was not the model itself but code of its own; must go back with the call."""
     caller = block.get("caller")
-    if not isinstance(caller, dict) or caller.get("type") == DIRECT:
+    if not isinstance(caller, dict) or caller.get("type") == "direct":
         return None
     return _json(caller)
 

@@ -42,6 +42,12 @@ from llmcore.wire.base import (
 from llmcore.wire.framing import ServerSentEvents
 from llmcore.wire.structured import AnswerEvents
 
+_SHOWN = ("text", "thinking")
+"""Blocks that end where another begins, also where nobody says so; calls may be written side by side."""
+
+MAX_EVENT = 16 * 1024 * 1024
+"""One event may hold a whole fetched document."""
+
 
 @define
 class _Block:
@@ -59,7 +65,7 @@ class AnthropicDecoder(StreamDecoder):
     """Named events, `message_start` to `message_stop`; numbers of usage replace earlier ones."""
 
     def __init__(self, wire: Wire, request: GenerationRequest, answer: AnswerEvents | None) -> None:
-        super().__init__(wire, request, ServerSentEvents())
+        super().__init__(wire, request, ServerSentEvents(MAX_EVENT))
         self._answer = answer
         self._blocks: dict[int, _Block] = {}
         self._calls = 0
@@ -136,7 +142,8 @@ class AnthropicDecoder(StreamDecoder):
     # ------------------------------------------------------------------------------------------ its blocks
 
     def _open(self, index: Json, raw: dict[str, Any], events: list[Event]) -> None:
-        self._close(index, events)
+        for key in [key for key, block in self._blocks.items() if block.kind in _SHOWN or key == _key(index)]:
+            self._close(key, events)
         block = self._blocks[_key(index)] = _Block(as_str(raw.get("type")) or "", raw, self._calls)
         match block.kind:
             case "text" | "thinking":
