@@ -1,0 +1,264 @@
+"""Requests in the OpenAI Responses dialect: messages become a flat list of items, leading system text `instructions`.
+
+Stateless by default: `store` is false, and the sealed reasoning is asked for, so that it can go back with the tool
+calls that it led to; `extra` may say otherwise. Source: the OpenAI OpenAPI specification 2.3 (`CreateResponse`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from llmcore.errors import UnsupportedFeatureError
+from llmcore.types import (
+    File,
+    GenerationRequest,
+    Image,
+    JsonSchema,
+    Message,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+from llmcore.wire.base import Json, Warnings, as_dict, merged
+from llmcore.wire.openai_encode import known_effort, prompted
+from llmcore.wire.openai_messages import data_uri, image_url
+
+if TYPE_CHECKING:
+    from llmcore.wire.responses import ResponsesWire
+
+SEALED = "reasoning.encrypted_content"
+
+
+def response_body(
+    wire: ResponsesWire, request: GenerationRequest, warnings: Warnings, *, stream: bool
+) -> dict[str, Any]:
+    """The body of a request. Raises UnsupportedFeatureError for what the dialect has no word for."""
+    asked = prompted(wire, request, warnings)
+    body: dict[str, Any] = {} if request.model is None else {"model": request.model}
+    stored = _is_stored(wire, request)
+    body["input"] = _input(wire, asked.messages, warnings, stored=stored)
+    if instructions := "\n\n".join(message.text for message in _leading(asked.messages)):
+        body["instructions"] = instructions
+    _add_tools(wire, request, body)
+    _add_limits(request, warnings, body)
+    if (answer := _answer_format(wire, request)) is not None:
+        body["text"] = {"format": answer}
+    if request.reasoning is not None and (reasoning := _reasoning(wire, request.reasoning, warnings)):
+        body["reasoning"] = reasoning
+    if wire.stateless:
+        body["store"] = False
+        if not stored and not (request.model or "").startswith(wire.unsealed_models):
+            body["include"] = [SEALED]
+    if stream:
+        body["stream"] = True
+    return merged(body, request.extra)
+
+
+def _is_stored(wire: ResponsesWire, request: GenerationRequest) -> bool:
+    """Whether the vendor will know earlier items by their ids."""
+    return bool(request.extra.get("store", not wire.stateless))
+
+
+# ----------------------------------------------------------------------------------------------- parameters
+
+
+def _add_tools(wire: ResponsesWire, request: GenerationRequest, body: dict[str, Any]) -> None:
+    if not request.tools:
+        return
+    wire.need("tools", "this provider takes no tools")
+    body["tools"] = [_tool(tool) for tool in request.tools]
+    choice = request.tool_choice
+    if choice in {"auto", "none", "required"}:
+        body["tool_choice"] = choice
+    elif choice is not None:
+        body["tool_choice"] = {"type": "function", "name": choice}
+    if request.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+
+
+def _tool(tool: Tool) -> Json:
+    """Tools are strict here unless told otherwise; unsaid means the same as in the chat dialect: not strict."""
+    told: dict[str, Any] = {"type": "function", "name": tool.name}
+    if tool.description:
+        told["description"] = tool.description
+    return {**told, "parameters": tool.parameters, "strict": bool(tool.strict)}
+
+
+def _add_limits(request: GenerationRequest, warnings: Warnings, body: dict[str, Any]) -> None:
+    limits = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "max_output_tokens": request.max_tokens,
+    }
+    body.update({name: value for name, value in limits.items() if value is not None})
+    warnings.dropped("stop", request.stop)
+    warnings.dropped("seed", request.seed)
+
+
+def _answer_format(wire: ResponsesWire, request: GenerationRequest) -> Json:
+    wanted = request.response_format
+    if wanted is None or wire.structured == "prompt":
+        return None
+    if not isinstance(wanted, JsonSchema) or wire.structured == "json_object":
+        return {"type": "json_object"}
+    told = {"type": "json_schema", "name": wanted.name, "schema": wanted.schema, "strict": wanted.strict}
+    return told if wanted.description is None else {**told, "description": wanted.description}
+
+
+def _reasoning(wire: ResponsesWire, reasoning: Reasoning, warnings: Warnings) -> dict[str, Any]:
+    warnings.dropped("reasoning.budget_tokens", reasoning.budget_tokens, "only effort words; not sent")
+    return {} if reasoning.effort is None else {"effort": known_effort(wire, reasoning.effort, warnings)}
+
+
+# ----------------------------------------------------------------------------------------------------- items
+
+
+def _leading(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The system messages at the start."""
+    count = next((place for place, message in enumerate(messages) if message.role != "system"), len(messages))
+    return messages[:count]
+
+
+def _input(
+    wire: ResponsesWire, messages: tuple[Message, ...], warnings: Warnings, *, stored: bool
+) -> list[Json]:
+    items: list[Json] = []
+    for message in messages[len(_leading(messages)) :]:
+        warnings.dropped("messages.name", message.name)
+        if message.role == "system":
+            items.append({"type": "message", "role": wire.system_role, "content": message.text})
+        elif message.role == "user":
+            items.extend(_user(wire, message, warnings))
+        elif message.role == "assistant":
+            items.extend(_assistant(wire, message, warnings, stored=stored))
+        else:
+            items.extend(
+                _result(wire, part, warnings) for part in message.parts if isinstance(part, ToolResult)
+            )
+    return items
+
+
+def _user(wire: ResponsesWire, message: Message, warnings: Warnings) -> list[Json]:
+    """The user's words, then blocks of the dialect's own (results of tools that only it has), as they are."""
+    own = [
+        item for part in message.parts if isinstance(part, Opaque) for item in _opaque(wire, part, warnings)
+    ]
+    said = [part for part in message.parts if not isinstance(part, Opaque)]
+    told = [{"type": "message", "role": "user", "content": _content(wire, said)}] if said else []
+    return [*own, *told]
+
+
+def _content(wire: ResponsesWire, parts: Iterable[Part]) -> str | list[Json]:
+    """Plain text as a string, which everybody takes; anything else as a list of parts."""
+    parts = tuple(parts)
+    if all(type(part) is Text for part in parts):
+        return "".join(part.text for part in parts if isinstance(part, Text))
+    return [_part(wire, part) for part in parts]
+
+
+def _part(wire: ResponsesWire, part: Part) -> Json:
+    match part:
+        case Text():
+            return {"type": "input_text", "text": part.text}
+        case Image():
+            wire.need("images", "this provider takes no images")
+            return {"type": "input_image", "detail": part.detail or "auto", "image_url": image_url(part)}
+        case File():
+            wire.need("files", "this provider takes no files")
+            return _file(part)
+        case _:
+            raise UnsupportedFeatureError(f"the Responses API takes no {type(part).__name__.lower()} input")
+
+
+def _file(file: File) -> Json:
+    if file.file_id is not None:
+        return {"type": "input_file", "file_id": file.file_id}
+    if file.url is not None:
+        return {"type": "input_file", "file_url": file.url}
+    data = data_uri(file.data or b"", file.media_type or "application/octet-stream")
+    return {"type": "input_file", "filename": file.filename or "file", "file_data": data}
+
+
+def _assistant(wire: ResponsesWire, message: Message, warnings: Warnings, *, stored: bool) -> list[Json]:
+    items: list[Json] = []
+    for part in message.parts:
+        match part:
+            case Text() | Refusal():
+                _add_said(wire, part, items)
+            case Thinking():
+                items.extend(_thinking(wire, part, stored=stored))
+            case ToolCall():
+                items.append(_call(wire, part))
+            case Opaque():
+                items.extend(_opaque(wire, part, warnings))
+            case _:
+                raise UnsupportedFeatureError(
+                    f"the Responses API takes no {type(part).__name__.lower()} in the assistant's own messages"
+                )
+    return [_plain(item) for item in items]
+
+
+def _add_said(wire: ResponsesWire, part: Text | Refusal, items: list[Json]) -> None:
+    """What the assistant said, in the message before it where that is of the same phase."""
+    phase = part.signature if isinstance(part, Text) and part.origin == wire.origin else None
+    if isinstance(part, Refusal):
+        said = {"type": "refusal", "refusal": part.text}
+    else:
+        said = {"type": "output_text", "text": part.text}
+    last = as_dict(items[-1]) if items else {}
+    if last.get("role") == "assistant" and (last.get("phase") == phase or isinstance(part, Refusal)):
+        last["content"].append(said)
+        return
+    item = {"type": "message", "role": "assistant", "content": [said]}
+    items.append(item if phase is None else {**item, "phase": phase})
+
+
+def _plain(item: Json) -> Json:
+    """An assistant message of nothing but text as a string, which everybody takes."""
+    if item.get("role") != "assistant" or any(part.get("type") != "output_text" for part in item["content"]):
+        return item
+    return {**item, "content": "".join(part["text"] for part in item["content"])}
+
+
+def _thinking(wire: ResponsesWire, part: Thinking, *, stored: bool) -> list[Json]:
+    """Its own reasoning, whole. An item with nothing but an id says nothing to a vendor that has not stored it."""
+    if part.origin != wire.origin:
+        return []
+    if isinstance(part.raw, dict):
+        told = stored or part.raw.get("encrypted_content") or part.raw.get("content")
+        return [part.raw] if told else []
+    if part.signature is None:
+        return []
+    summary = [{"type": "summary_text", "text": part.text}] if part.text else []
+    return [{"type": "reasoning", "summary": summary, "encrypted_content": part.signature}]
+
+
+def _opaque(wire: ResponsesWire, part: Opaque, warnings: Warnings) -> list[Json]:
+    """An item of the dialect's own, as it came. Notes about an answer (citations) are no items and do not go back."""
+    if part.origin != wire.origin:
+        warnings.changed("messages", f"a block that only {part.origin} understands was left out")
+        return []
+    return [part.raw] if isinstance(part.raw, dict) and "type" in part.raw else []
+
+
+def _call(wire: ResponsesWire, call: ToolCall) -> Json:
+    return {
+        "type": "function_call",
+        "call_id": wire.call_id(call.id),
+        "name": call.name,
+        "arguments": call.arguments or "{}",
+    }
+
+
+def _result(wire: ResponsesWire, part: ToolResult, warnings: Warnings) -> Json:
+    if part.is_error:
+        warnings.changed("messages.is_error", "there is no field for it; the text alone was sent")
+    told = part.content if isinstance(part.content, str) else _content(wire, part.content)
+    return {"type": "function_call_output", "call_id": wire.call_id(part.call_id), "output": told}
