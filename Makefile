@@ -3,31 +3,44 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
+REAL   := .venv-real
 
-.PHONY: demo test check bench clean format test-real
+.PHONY: help demo test check bench test-real format clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
 $(STAMP): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[all]" --group dev
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## a conversation answered by the second provider because the first is down; no key, no network
+demo: $(STAMP)  ## a conversation that the second provider answers because the first is down; no key, no network
 	@$(BIN)/python examples/demo.py
 
-test: $(STAMP)  ## the whole test suite
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## the test suite
+	@$(BIN)/python -m pytest
 
-check: $(STAMP)  ## the gate: format, lint, types, type completeness; the tests are `make test`
+check: $(STAMP)  ## the gate: format, lint, types, type completeness, architecture, tests with warnings as errors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright --ignoreexternal --verifytypes llmcore
-	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_face.py
+	$(BIN)/python -m pytest -q
 
-format: $(STAMP)
+bench: $(STAMP)  ## cost per call and per streamed event, beside plain httpx and the openai SDK
+	@$(BIN)/python benchmarks/run.py
+
+test-real: $(STAMP)  ## against a real model engine with tiny random weights, installed on the spot
+	@$(BIN)/python tests/real/setup.py $(REAL)
+	@LLMCORE_REAL_PYTHON=$(REAL)/bin/python $(BIN)/python -m pytest tests/real -m real
+
+format: $(STAMP)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:
-	rm -rf $(VENV) .venv-real .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+clean:  ## remove everything that the other targets made
+	rm -rf $(VENV) $(REAL) .benchvenvs .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist benchmarks/out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
