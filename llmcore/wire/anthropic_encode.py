@@ -113,7 +113,7 @@ class RequestEncoder:
         by_tool = self._rules.answers_by_tool(self._request)
         if not by_tool and not self._request.tools:
             return None
-        choice = self._answer_choice(thinking) if by_tool else _choice(self._request.tool_choice)
+        choice: Json = self._answer_choice(thinking) if by_tool else _choice(self._request.tool_choice)
         if self._request.parallel_tool_calls is False:
             choice = choice or {"type": "auto"}
             if choice["type"] != "none":
