@@ -95,8 +95,9 @@ class AnthropicWire(Wire):
 
     def event_decoder(self, request: GenerationRequest, /) -> AnthropicDecoder:
         asked = request.response_format
-        by_tool = asked is not None and self.rules.answers_by_tool(request)
-        return AnthropicDecoder(self, request, structured.AnswerEvents(asked) if asked and by_tool else None)
+        if asked is None or not self.rules.answers_by_tool(request):
+            return AnthropicDecoder(self, request, None)
+        return AnthropicDecoder(self, request, structured.AnswerEvents(asked))
 
     def _headers(self, *, uses_files: bool = False) -> dict[str, str]:
         headers = {"anthropic-version": self.version}

@@ -89,7 +89,7 @@ class AnswerEvents:
     """
 
     def __init__(self, response_format: ResponseFormat) -> None:
-        self._format = response_format
+        self._format: ResponseFormat = response_format
         self._as_sent = schema_of(response_format).get("type") == "object"
         self._answer: int | None = None
         self._arguments: list[str] = []
