@@ -21,11 +21,12 @@ MAX_BARE = 64 * 1024
 class _Lines:
     """Whole lines out of chunks; LF, CRLF and CR end a line, also when split over chunks; a BOM at the start goes."""
 
-    __slots__ = ("_after_cr", "_cap", "_first", "_tail")
+    __slots__ = ("_after_cr", "_cap", "_first", "_size", "_tail")
 
     def __init__(self, cap: int) -> None:
         self._cap = cap
-        self._tail = b""
+        self._tail: list[bytes] = []
+        self._size = 0
         self._after_cr = False
         self._first = True
 
@@ -36,10 +37,14 @@ class _Lines:
             self._after_cr = False
             if chunk[:1] == b"\n":
                 chunk = chunk[1:]
-        data = self._tail + chunk if self._tail else bytes(chunk)
+        if not self._first and b"\n" not in chunk and b"\r" not in chunk:
+            self._hold(bytes(chunk))
+            return []
+        data = b"".join((*self._tail, chunk)) if self._tail else bytes(chunk)
+        self._tail, self._size = [], 0
         if self._first:
             if len(data) < 3 and b"\xef\xbb\xbf".startswith(data):
-                self._tail = data
+                self._tail = [data]
                 return []
             self._first = False
             data = data.removeprefix(b"\xef\xbb\xbf")
@@ -47,14 +52,19 @@ class _Lines:
             self._after_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = data.split(b"\n")
-        self._tail = lines.pop()
-        if len(self._tail) > self._cap:
-            raise MalformedResponseError(f"one event is larger than {self._cap} bytes", phase="stream")
+        self._hold(lines.pop())
         return lines
 
     def finish(self) -> list[bytes]:
-        tail, self._tail = self._tail, b""
+        tail, self._tail = b"".join(self._tail), []
         return [tail] if tail else []
+
+    def _hold(self, piece: bytes) -> None:
+        if piece:
+            self._tail.append(piece)
+            self._size += len(piece)
+        if self._size > self._cap:
+            raise MalformedResponseError(f"one event is larger than {self._cap} bytes", phase="stream")
 
 
 class ServerSentEvents:
