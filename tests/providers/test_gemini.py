@@ -50,5 +50,5 @@ def test_files_follow_the_version() -> None:
     ],
 )
 def test_versions_that_cannot_be(config: ProviderConfig) -> None:
-    with pytest.raises(ConfigurationError, match="g.api_version"):
+    with pytest.raises(ConfigurationError, match=r"g\.api_version"):
         PLACE.wire_for(config)
