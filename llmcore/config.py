@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from llmcore.prices import Price, PriceSource
+from llmcore.prices import Price as Price  # noqa: PLC0414 - part of what is configured, named from here too
+from llmcore.prices import PriceSource
 from llmcore.secret import Secret
 
 Strategy: TypeAlias = Literal["priority", "round_robin", "retry"]

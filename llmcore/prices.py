@@ -1,13 +1,15 @@
 """What a call costs: our own prices first, then those of the `prices` extra (genai-prices); unknown is None, never 0.
 
-Prices are US dollars per million tokens. The extra is imported by `PriceBook.warm()` and nowhere else, because that
-import takes a sixth of a second; before it, only our own prices are known.
+Prices are US dollars per million tokens. The extra is imported by `warm()` and nowhere else, because that import takes
+a sixth of a second; before it, only our own prices are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Mapping
 from decimal import Decimal
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias
 
@@ -16,7 +18,6 @@ from attrs import field, frozen
 from llmcore.types import Usage
 
 PriceSource: TypeAlias = Literal["auto", "own", "off"]
-Pricer: TypeAlias = Callable[[str | None, Usage], Decimal | None]
 ANY_MODEL = "*"
 MAX_FOUND = 1024
 """Models remembered; their names come from servers, so the memory for them is bounded."""
@@ -61,61 +62,71 @@ class Price:
         return total / _MILLION
 
 
-# Our kinds under the names that genai-prices gives the same vendors; kinds that it names alike are not listed.
-_VENDORS = {
+_SAME_NAME = (
+    "openai",
+    "anthropic",
+    "groq",
+    "together",
+    "deepseek",
+    "openrouter",
+    "cohere",
+    "mistral",
+    "fireworks",
+)
+_VENDORS: Mapping[str, str] = {
+    **{name: name for name in (*_SAME_NAME, "perplexity", "cerebras")},
     "openai_responses": "openai",
     "azure_openai": "azure",
     "gemini": "google",
     "xai": "x-ai",
 }
-_KNOWN_VENDORS = frozenset(
-    {"openai", "anthropic", "groq", "together", "deepseek", "openrouter", "cohere", "mistral", "fireworks"}
-    | {"perplexity", "cerebras"}
-)
+"""Our kinds, and how genai-prices calls the same vendor; other kinds have no public prices."""
+
+
+def warm() -> bool:
+    """Load the prices of the `prices` extra; False where it is not installed.
+
+    Takes about 0.2 s of CPU the first time: call it before the first request, off the event loop.
+    """
+    if find_spec("genai_prices") is None:
+        return False
+    PublicPrices(import_module("genai_prices")).cost(Usage(0, 0), "openai", "gpt-4o-mini")
+    return True
 
 
 class PriceBook:
-    """Answers what a call cost. source: "auto" (our own, then the extra's), "own", or "off"."""
+    """Answers what a call to one provider cost.
 
-    def __init__(self, source: PriceSource = "auto") -> None:
-        self.source = source
+    own: by the vendor's model name, "*" for every other. mode: "auto" (own prices, then those of the extra once
+    `warm()` has run), "own", or "off".
+    """
+
+    def __init__(self, own: Mapping[str, Price] | None = None, *, mode: PriceSource = "auto") -> None:
+        self.own = own or {}
+        self.mode = mode
         self._public: PublicPrices | None = None
 
-    def warm(self) -> bool:
-        """Load the extra's prices, where they are wanted and installed; whether they are there now.
-
-        Takes about 0.2 s of CPU the first time: call it before the first request, off the event loop.
+    def cost(self, kind: str, model: str | None, usage: Usage) -> Decimal | None:
+        """Dollars for one answer of a provider of that kind: the vendor's own figure, else by our price, else by the
+        extra's; None where nobody knows.
         """
-        if self._public is None and self.source == "auto" and find_spec("genai_prices") is not None:
-            self._public = PublicPrices()
-        return self._public is not None
-
-    def pricer(self, kind: str, own: Mapping[str, Price]) -> Pricer | None:
-        """What one provider of `kind` asks after each answer; None where prices are off."""
-        if self.source == "off":
-            return None
-        return lambda model, usage: self.cost(usage, model, kind=kind, own=own)
-
-    def cost(
-        self, usage: Usage, model: str | None, *, kind: str, own: Mapping[str, Price] | None = None
-    ) -> Decimal | None:
-        """Dollars: the vendor's own figure, else by `own`, else by the extra; None where nobody knows."""
         if usage.cost_usd is not None:
             return usage.cost_usd
-        if self.source == "off":
+        if self.mode == "off":
             return None
-        price = own_price(own or {}, model)
-        if price is not None:
+        if (price := own_price(self.own, model)) is not None:
             return price.cost(usage)
-        vendor = _VENDORS.get(kind, kind if kind in _KNOWN_VENDORS else None)
-        if self._public is None or vendor is None or model is None:
+        vendor = _VENDORS.get(kind)
+        if vendor is None or model is None or (public := self._loaded()) is None:
             return None
-        return self._public.cost(usage, vendor, model)
+        return public.cost(usage, vendor, model)
 
-    def ready(self, kind: str, models: Iterable[str | None]) -> None:
-        """Look up prices of `models` ahead of the first call, which then costs a few microseconds."""
-        for model in models:
-            self.cost(Usage(0, 0), model, kind=kind)
+    def _loaded(self) -> PublicPrices | None:
+        if self._public is None and self.mode == "auto":
+            library = sys.modules.get("genai_prices")
+            if hasattr(library, "calc_price"):  # not while another thread is still importing it
+                self._public = PublicPrices(library)
+        return self._public
 
 
 def own_price(own: Mapping[str, Price], model: str | None) -> Price | None:
@@ -150,10 +161,8 @@ class Ladder:
 class PublicPrices:
     """The prices of genai-prices, each model looked up once; those that change by date are asked for every time."""
 
-    def __init__(self) -> None:
-        import genai_prices
-
-        self._library: Any = genai_prices
+    def __init__(self, library: Any) -> None:
+        self._library = library
         self._found: dict[tuple[str, str], Ladder | None] = {}
 
     def cost(self, usage: Usage, vendor: str, model: str) -> Decimal | None:

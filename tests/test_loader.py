@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmcore.config import FallbackConfig, LlmConfig, ProviderConfig, Timeouts
-from llmcore.config_dump import dump
 from llmcore.errors import ConfigurationError
-from llmcore.loader import Report, examine, load_config
+from llmcore.loader import Report, dump, examine, load_config
 from llmcore.prices import Price
 from llmcore.secret import Secret
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcore.prices import Ladder, Price, PriceBook, own_price
+from llmcore.prices import Ladder, Price, PriceBook, own_price, warm
 from llmcore.types import Usage
 
 CHEAP = Price(Decimal(1), Decimal(2), Decimal("0.5"), Decimal(4))
@@ -64,26 +66,11 @@ def test_without_a_star_an_unknown_model_has_no_own_price() -> None:
 
 def test_the_vendors_own_figure_wins() -> None:
     usage = Usage(10, 10, cost_usd=Decimal("0.25"))
-    assert PriceBook("own").cost(usage, "m", kind="openai", own={"*": Price(1, 1)}) == Decimal("0.25")
+    assert PriceBook({"*": Price(1, 1)}).cost("openai", "m", usage) == Decimal("0.25")
 
 
 def test_a_price_book_that_is_off_prices_nothing() -> None:
-    book = PriceBook("off")
-    assert book.warm() is False
-    assert book.pricer("openai", {"*": Price(1, 1)}) is None
-    assert book.cost(Usage(1, 1), "gpt-4o-mini", kind="openai", own={"*": Price(1, 1)}) is None
-
-
-def test_only_own_prices_never_load_the_extra() -> None:
-    book = PriceBook("own")
-    assert book.warm() is False
-    assert book.cost(Usage(1, 1), "gpt-4o-mini", kind="openai") is None
-
-
-def test_before_it_is_warm_only_own_prices_are_known() -> None:
-    book = PriceBook()
-    assert book.cost(Usage(1, 1), "gpt-4o-mini", kind="openai") is None
-    assert book.cost(Usage(1_000_000, 0), "x", kind="openai", own={"x": Price(3, 3)}) == Decimal(3)
+    assert PriceBook({"*": Price(1, 1)}, mode="off").cost("openai", "gpt-4o-mini", Usage(1, 1)) is None
 
 
 def test_the_ladder_takes_the_step_that_the_input_exceeds() -> None:
@@ -95,9 +82,24 @@ def test_the_ladder_takes_the_step_that_the_input_exceeds() -> None:
 @pytest.fixture(scope="module")
 def book() -> PriceBook:
     pytest.importorskip("genai_prices")
-    book = PriceBook()
-    assert book.warm()
-    return book
+    assert warm()
+    return PriceBook()
+
+
+def test_only_own_prices_never_ask_the_extra(book: PriceBook) -> None:
+    assert book.cost("openai", "gpt-4o-mini", Usage(1, 1)) is not None
+    assert PriceBook(mode="own").cost("openai", "gpt-4o-mini", Usage(1, 1)) is None
+
+
+def test_before_warm_only_own_prices_are_known_and_nothing_is_imported() -> None:
+    code = (
+        "import sys\nfrom llmcore.prices import Price, PriceBook\nfrom llmcore.types import Usage\n"
+        "book = PriceBook({'x': Price(3, 3)})\n"
+        "print(book.cost('openai', 'gpt-4o-mini', Usage(1, 1)), book.cost('openai', 'x', Usage(1000000, 0)),"
+        " 'genai_prices' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None", "3", "False"]
 
 
 def test_public_prices_agree_with_their_library(book: PriceBook) -> None:
@@ -123,14 +125,15 @@ def test_public_prices_agree_with_their_library(book: PriceBook) -> None:
                 model,
                 provider_id=vendor,
             )
-            assert book.cost(usage, model, kind=kind) == theirs.total_price, (kind, model)
+            assert book.cost(kind, model, usage) == theirs.total_price, (kind, model)
 
 
 def test_own_prices_win_over_public_ones(book: PriceBook) -> None:
-    pricer = book.pricer("openai", {"gpt-4o-mini": Price(1000, 1000)})
-    assert pricer is not None
-    assert pricer("gpt-4o-mini", Usage(1_000_000, 0)) == Decimal(1000)
-    assert pricer("gpt-4o", Usage(1_000_000, 0)) not in (None, Decimal(1000))
+    mine = PriceBook({"gpt-4o-mini": Price(1000, 1000)})
+    assert mine.cost("openai", "gpt-4o-mini", Usage(1_000_000, 0)) == Decimal(1000)
+    assert mine.cost("openai", "gpt-4o", Usage(1_000_000, 0)) == book.cost(
+        "openai", "gpt-4o", Usage(1_000_000, 0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,12 +147,12 @@ def test_own_prices_win_over_public_ones(book: PriceBook) -> None:
     ],
 )
 def test_an_unknown_price_is_none(book: PriceBook, kind: str, model: str | None) -> None:
-    assert book.cost(Usage(1, 1), model, kind=kind) is None
+    assert book.cost(kind, model, Usage(1, 1)) is None
 
 
 def test_a_price_per_request_is_not_told_by_tokens(book: PriceBook) -> None:
-    assert book.cost(Usage(1, 1), "sonar", kind="perplexity") is None
+    assert book.cost("perplexity", "sonar", Usage(1, 1)) is None
 
 
 def test_embeddings_have_no_output_to_pay(book: PriceBook) -> None:
-    assert book.cost(Usage(1_000_000), "text-embedding-3-small", kind="openai") == Decimal("0.02")
+    assert book.cost("openai", "text-embedding-3-small", Usage(1_000_000)) == Decimal("0.02")

@@ -12,11 +12,27 @@ from typing import Any
 
 from attrs import evolve, fields, frozen
 
-from llmcore import config_rules as rules
 from llmcore.config import STRATEGIES, FallbackConfig, LlmConfig, ProviderConfig, Timeouts, Written
-from llmcore.config_rules import BAD, Reader
-from llmcore.config_text import Notes, filled, key_path, near, read_source, variables_in
 from llmcore.errors import ConfigurationError
+from llmcore.loader.rules import (
+    BAD,
+    Reader,
+    anything,
+    api_key,
+    boolean,
+    choice,
+    header_value,
+    integer,
+    mapping,
+    number,
+    plain_text,
+    provider_name,
+    shown,
+    table,
+    url,
+    words,
+)
+from llmcore.loader.text import Notes, filled, key_path, near, read_source, variables_in
 from llmcore.prices import Price
 from llmcore.secret import Secret
 
@@ -62,9 +78,9 @@ def examine(
 
 
 def _prices(value: Any, path: str, notes: Notes) -> Any:
-    dollars = rules.number()
+    dollars = number()
     readers = dict.fromkeys(("input", "output", "cached_input", "cache_write"), dollars)
-    good = rules.table(value, path, notes, readers, {})
+    good = table(value, path, notes, readers, {})
     if good is None or len(good) < len(value):
         return BAD
     if "input" not in good:
@@ -75,38 +91,38 @@ def _prices(value: Any, path: str, notes: Notes) -> Any:
     return Price(**good)
 
 
-_TIMEOUTS: dict[str, Reader] = {entry.name: rules.number(above=True) for entry in fields(Timeouts)}
+_TIMEOUTS: dict[str, Reader] = {entry.name: number(above=True) for entry in fields(Timeouts)}
 
 
 def _timeouts(value: Any, path: str, notes: Notes) -> Any:
     """Only the keys that were said; what they are laid over is known to the caller."""
-    good = rules.table(value, path, notes, _TIMEOUTS, {"read": "inter_chunk", "timeout": "total"})
+    good = table(value, path, notes, _TIMEOUTS, {"read": "inter_chunk", "timeout": "total"})
     return BAD if good is None else good
 
 
 def _provider_readers(kinds: Collection[str]) -> dict[str, Reader]:
     return {
-        "name": rules.name,
-        "provider": rules.choice("provider", sorted(kinds)),
-        "api_key": rules.secret,
-        "base_url": rules.url,
-        "text_model": rules.text,
-        "embedding_model": rules.text,
-        "max_tokens": rules.integer(1),
-        "temperature": rules.number(0, 2),
-        "priority": rules.integer(),
-        "weight": rules.number(),
-        "max_in_flight": rules.integer(1),
-        "enabled": rules.boolean,
-        "models": rules.mapping(rules.text, '{ alias = "the vendor\'s name" }'),
-        "api_version": rules.text,
-        "organization": rules.text,
-        "project": rules.text,
-        "headers": rules.mapping(rules.header_value, '{ X-Name = "value" }'),
-        "extra": rules.anything,
+        "name": provider_name,
+        "provider": choice("provider", sorted(kinds)),
+        "api_key": api_key,
+        "base_url": url,
+        "text_model": plain_text,
+        "embedding_model": plain_text,
+        "max_tokens": integer(1),
+        "temperature": number(0, 2),
+        "priority": integer(),
+        "weight": number(),
+        "max_in_flight": integer(1),
+        "enabled": boolean,
+        "models": mapping(plain_text, '{ alias = "the vendor\'s name" }'),
+        "api_version": plain_text,
+        "organization": plain_text,
+        "project": plain_text,
+        "headers": mapping(header_value, '{ X-Name = "value" }'),
+        "extra": anything,
         "timeouts": _timeouts,
-        "transport": rules.choice("transport", TRANSPORTS),
-        "prices": rules.mapping(_prices, '{ "model" = { input = 0.15, output = 0.60 } }'),
+        "transport": choice("transport", TRANSPORTS),
+        "prices": mapping(_prices, '{ "model" = { input = 0.15, output = 0.60 } }'),
     }
 
 
@@ -122,16 +138,16 @@ _PROVIDER_WORDS = {
 }
 
 _FALLBACK: dict[str, Reader] = {
-    "enabled": rules.boolean,
-    "strategy": rules.choice("strategy", STRATEGIES, LATER_STRATEGIES),
-    "max_retries": rules.integer(0),
-    "retry_delay_ms": rules.integer(0),
-    "max_delay_ms": rules.integer(0),
-    "max_attempts": rules.integer(1),
-    "max_retry_after": rules.number(),
-    "prefer_failover_after": rules.number(),
-    "retry_after_send": rules.boolean,
-    "fallbacks": rules.words,
+    "enabled": boolean,
+    "strategy": choice("strategy", STRATEGIES, LATER_STRATEGIES),
+    "max_retries": integer(0),
+    "retry_delay_ms": integer(0),
+    "max_delay_ms": integer(0),
+    "max_attempts": integer(1),
+    "max_retry_after": number(),
+    "prefer_failover_after": number(),
+    "retry_after_send": boolean,
+    "fallbacks": words,
 }
 
 _FALLBACK_WORDS = {"retries": "max_retries", "attempts": "max_attempts", "retry_delay": "retry_delay_ms"}
@@ -145,8 +161,8 @@ _ROOT: dict[str, Reader] = {
     "providers": _as_is,
     "fallback": _as_is,
     "timeouts": _timeouts,
-    "transport": rules.choice("transport", TRANSPORTS),
-    "prices": rules.choice("price source", PRICE_SOURCES),
+    "transport": choice("transport", TRANSPORTS),
+    "prices": choice("price source", PRICE_SOURCES),
 }
 
 
@@ -162,7 +178,7 @@ def _read_root(
         return None
     entries = _entries(llm.get("providers"), notes)
     rest = filled({key: item for key, item in llm.items() if key != "providers"}, "llm", environ, notes)
-    root = rules.table({**rest, "providers": entries}, "llm", notes, _ROOT, {"provider": "providers"}) or {}
+    root = table({**rest, "providers": entries}, "llm", notes, _ROOT, {"provider": "providers"}) or {}
     timeouts = Timeouts(**root.get("timeouts", {}))
     readers = _provider_readers(kinds)
     providers = [
@@ -193,7 +209,7 @@ def _check_top(tree: Mapping[str, Any], notes: Notes) -> None:
     if "llm" not in tree:
         notes.error("llm", "is missing; begin with a [[llm.providers]] entry, as config.toml shows")
     elif not isinstance(tree["llm"], Mapping):
-        notes.error("llm", f"must be a table, not {rules.shown(tree['llm'])}; write [llm]")
+        notes.error("llm", f"must be a table, not {shown(tree['llm'])}; write [llm]")
 
 
 def _entries(value: Any, notes: Notes) -> list[Any]:
@@ -202,9 +218,7 @@ def _entries(value: Any, notes: Notes) -> list[Any]:
     elif isinstance(value, Mapping):
         notes.error("llm.providers", "must be a list of tables; write [[llm.providers]] with two brackets")
     elif not isinstance(value, (list, tuple)):
-        notes.error(
-            "llm.providers", f"must be a list of tables, not {rules.shown(value)}; write [[llm.providers]]"
-        )
+        notes.error("llm.providers", f"must be a list of tables, not {shown(value)}; write [[llm.providers]]")
     else:
         return list(value)
     return []
@@ -220,7 +234,7 @@ def _read_provider(
 ) -> ProviderConfig | None:
     unused = isinstance(entry, Mapping) and entry.get("enabled") is False
     entry = filled(entry, path, environ, notes, quiet=unused)
-    good = rules.table(entry, path, notes, readers, _PROVIDER_WORDS)
+    good = table(entry, path, notes, readers, _PROVIDER_WORDS)
     if good is None:
         return None
     if "provider" not in entry and f"{path}.provider" not in notes.dropped:
@@ -239,7 +253,7 @@ def _read_provider(
 
 
 def _read_fallback(value: Any, notes: Notes) -> FallbackConfig:
-    good = rules.table(value, "llm.fallback", notes, _FALLBACK, _FALLBACK_WORDS)
+    good = table(value, "llm.fallback", notes, _FALLBACK, _FALLBACK_WORDS)
     return FallbackConfig(**(good or {}))
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from attrs import NOTHING, Attribute, Factory, fields
 
 from llmcore.config import FallbackConfig, LlmConfig, ProviderConfig, Timeouts
-from llmcore.config_text import key_path
 from llmcore.errors import ConfigurationError
+from llmcore.loader.text import key_path
 from llmcore.prices import Price
 from llmcore.secret import Secret, redact
 

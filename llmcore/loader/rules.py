@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from llmcore.config_text import Filled, Notes, key_path, near, plain
+from llmcore.loader.text import Filled, Notes, key_path, near, plain
 from llmcore.secret import Secret, redact
 
 BAD: Any = object()
@@ -88,7 +88,7 @@ def number(low: float = 0.0, high: float = math.inf, *, above: bool = False) -> 
     return read
 
 
-def text(value: Any, path: str, notes: Notes) -> Any:
+def plain_text(value: Any, path: str, notes: Notes) -> Any:
     """Non-empty text without control characters."""
     if not isinstance(value, str):
         notes.error(path, f"must be text, not {shown(value)}; put it in quotes")
@@ -101,7 +101,7 @@ def text(value: Any, path: str, notes: Notes) -> Any:
     return BAD
 
 
-def secret(value: Any, path: str, notes: Notes) -> Any:
+def api_key(value: Any, path: str, notes: Notes) -> Any:
     """A key; nothing of it is ever shown."""
     if isinstance(value, Secret):
         return value
@@ -120,9 +120,9 @@ def secret(value: Any, path: str, notes: Notes) -> Any:
     return BAD
 
 
-def name(value: Any, path: str, notes: Notes) -> Any:
+def provider_name(value: Any, path: str, notes: Notes) -> Any:
     """A provider's name; "/" divides provider from model in requests."""
-    value = text(value, path, notes)
+    value = plain_text(value, path, notes)
     if value is not BAD and "/" in value:
         notes.error(
             path, f'{value!r} holds a "/", which divides provider and model in requests; choose another'
@@ -151,7 +151,7 @@ def choice(what: str, options: Collection[str], later: Collection[str] = ()) -> 
 
 def url(value: Any, path: str, notes: Notes) -> Any:
     """An http or https address without user, query and fragment."""
-    value = text(value, path, notes)
+    value = plain_text(value, path, notes)
     if value is BAD:
         return BAD
     fault = _url_fault(value)
@@ -204,7 +204,7 @@ def words(value: Any, path: str, notes: Notes) -> Any:
     if not isinstance(value, (list, tuple)):
         notes.error(path, f"must be a list of texts, not {shown(value)}; put it in brackets")
         return BAD
-    items = tuple(text(item, f"{path}[{index}]", notes) for index, item in enumerate(value))
+    items = tuple(plain_text(item, f"{path}[{index}]", notes) for index, item in enumerate(value))
     return tuple(item for item in items if item is not BAD)
 
 
