@@ -33,12 +33,12 @@ from llmcore.wire.base import Encoded, HttpRequest, Json, ModelPage, Warnings, W
 from llmcore.wire.classify import ErrorFacts
 from llmcore.wire.openai_errors import ErrorRule, general_error_class
 from llmcore.wire.openai_stream import OpenAIStreamDecoder
-from llmcore.wire.structured import validated
+from llmcore.wire.structured import AnswerEvents, from_tool, validated
 from llmcore.wire.vectors import Vector, vector_of
 
 Operation: TypeAlias = Literal["chat", "embed", "models"]
 ReasoningStyle: TypeAlias = Literal["effort", "nested", "thinking", "enabled", "none"]
-StructuredMode: TypeAlias = Literal["json_schema", "json_object", "prompt"]
+StructuredMode: TypeAlias = Literal["json_schema", "json_object", "tool", "prompt"]
 
 FEATURES = frozenset({"stream", "tools", "images", "structured_output", "reasoning", "embeddings", "models"})
 """What most vendors of this dialect have; a wire may also have "files", "file_urls", "audio", "refusal",
@@ -62,7 +62,8 @@ class OpenAIWire(Wire):
     efforts: the words that the vendor knows; another one becomes the nearest, with a warning. Empty: all.
     reasoning_back: whether the vendor's reasoning goes back to it: plain text with the tool calls it led to, in the
         field in which it came; sealed blocks and `reasoning_details` with every message.
-    structured: schemas natively, by `json_object` and a prompt, or by a prompt alone (the answer is then checked).
+    structured: schemas natively, by a tool, by `json_object` and a prompt, or by a prompt alone (the answer is then
+        checked).
     max_call_id: longer tool-call ids (another vendor's) are shortened, calls and results alike.
     embed_base64: whether vectors are asked for as base64, a quarter of the bytes.
     json_object: whether "json" is asked for as `json_object`, or as a schema that fits every object.
@@ -105,12 +106,15 @@ class OpenAIWire(Wire):
 
     def decode_generate(self, body: bytes, request: GenerationRequest, /) -> GenerationResponse:
         response = decode.chat_response(self, body)
-        if self.structured != "json_schema" and request.response_format is not None:
-            return validated(response, request.response_format)
-        return response
+        wanted = request.response_format
+        if wanted is None or self.structured == "json_schema":
+            return response
+        return from_tool(response, wanted) if self.structured == "tool" else validated(response, wanted)
 
     def event_decoder(self, request: GenerationRequest, /) -> OpenAIStreamDecoder:
-        return OpenAIStreamDecoder(self, request)
+        wanted = request.response_format
+        answer = AnswerEvents(wanted) if wanted is not None and self.structured == "tool" else None
+        return OpenAIStreamDecoder(self, request, answer)
 
     # ------------------------------------------------------------------------------- embeddings and models
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from llmcore.types import (
     EFFORTS,
     Effort,
@@ -11,11 +13,12 @@ from llmcore.types import (
     GenerationRequest,
     JsonSchema,
     Reasoning,
+    ResponseFormat,
     Tool,
 )
 from llmcore.wire.base import Json, Warnings, merged
 from llmcore.wire.openai_messages import add
-from llmcore.wire.structured import schema_of, with_prompt
+from llmcore.wire.structured import ANSWER_TOOL, as_tool, schema_of, with_prompt
 
 if TYPE_CHECKING:
     from llmcore.wire.openai import OpenAIWire
@@ -155,6 +158,8 @@ def prompted(wire: OpenAIWire, request: GenerationRequest, warnings: Warnings) -
     if request.response_format is None:
         return request
     wire.need("structured_output", "this provider has no structured output")
+    if wire.structured == "tool":
+        return _by_tool(request, request.response_format)
     if wire.structured != "json_schema":
         return with_prompt(request)
     if request.response_format == "json" and not any(
@@ -165,10 +170,20 @@ def prompted(wire: OpenAIWire, request: GenerationRequest, warnings: Warnings) -
     return request
 
 
+def _by_tool(request: GenerationRequest, wanted: ResponseFormat) -> GenerationRequest:
+    """The request with the answer tool among its tools, and a choice that leads to one of them."""
+    choice = request.tool_choice
+    if not request.tools or choice == "none":
+        choice = ANSWER_TOOL
+    elif choice in (None, "auto"):
+        choice = "required"
+    return evolve(request, tools=(*request.tools, as_tool(wanted)), tool_choice=choice, response_format=None)
+
+
 def response_format(wire: OpenAIWire, request: GenerationRequest) -> Json:
     """The `response_format` field, or None where there is none to send."""
     wanted = request.response_format
-    if wanted is None or wire.structured == "prompt":
+    if wanted is None or wire.structured in {"prompt", "tool"}:
         return None
     if wire.structured == "json_object" or (not isinstance(wanted, JsonSchema) and wire.json_object):
         return {"type": "json_object"}

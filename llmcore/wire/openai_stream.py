@@ -44,9 +44,13 @@ from llmcore.wire.openai_decode import (
     our_finish,
     reasoning_text,
 )
+from llmcore.wire.structured import AnswerEvents
 
 if TYPE_CHECKING:
     from llmcore.wire.openai import OpenAIWire
+
+MAX_EVENT = 16 * 1024 * 1024
+"""One event may hold a whole picture."""
 
 _decode = msgspec.json.Decoder().decode
 _COMMON = frozenset(
@@ -60,9 +64,10 @@ _PLAIN_KEYS = frozenset(
 class OpenAIStreamDecoder(StreamDecoder):
     """One streamed answer. Only choice 0 is read; `message` beside a `delta` (Perplexity, Writer) is passed over."""
 
-    def __init__(self, wire: OpenAIWire, request: GenerationRequest) -> None:
-        super().__init__(wire, request, ServerSentEvents())
+    def __init__(self, wire: OpenAIWire, request: GenerationRequest, answer: AnswerEvents | None) -> None:
+        super().__init__(wire, request, ServerSentEvents(MAX_EVENT))
         self._wire = wire
+        self._answer = answer
         self._id: str | None = None
         self._model: str | None = None
         self._usage: Json = None
@@ -78,6 +83,18 @@ class OpenAIStreamDecoder(StreamDecoder):
         self._sound: dict[str, Any] = {}
         self._odd_text: SurrogateJoiner | None = None
         self._odd_thought = SurrogateJoiner()
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        return self._shown(super().feed(chunk))
+
+    def finish(self) -> list[Event]:
+        return self._shown(super().finish())
+
+    def _shown(self, events: list[Event]) -> list[Event]:
+        """The events with the answer tool's arguments as text, where the answer was asked for by a tool."""
+        if self._answer is None:
+            return events
+        return [shown for event in events for shown in self._answer.push(event)]
 
     # ------------------------------------------------------------------------------------------ messages
 
