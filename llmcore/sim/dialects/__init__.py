@@ -1,0 +1,1 @@
+"""One file per dialect; each understands requests on its own, without a look at our wires."""
