@@ -26,7 +26,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Json, Warnings, merged
-from llmcore.wire.openai_encode import image_url
+from llmcore.wire.media import image_url
 
 ORIGIN = "cohere"
 PLAN = "tool_plan"

@@ -27,7 +27,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings, merged
-from llmcore.wire.openai_encode import image_url
+from llmcore.wire.media import image_url
 from llmcore.wire.structured import with_prompt
 
 _VERSION = re.compile(r"[0-9a-f]{64}")
