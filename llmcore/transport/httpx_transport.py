@@ -16,8 +16,10 @@ from llmcore.errors import EndpointError, ProviderError
 from llmcore.transport.base import Call, Reply, refuse_if_blocked
 from llmcore.transport.httpx_errors import died_unanswered, translated
 from llmcore.transport.incoming import BodyReply, joined_headers
+from llmcore.transport.limits import Limits
 from llmcore.transport.outgoing import Origin, headers_of, origin_of
-from llmcore.transport.slots import CLEANUP_S, Limits, Slot, Slots
+from llmcore.transport.slots import CLEANUP_S, Slot, Slots
+from llmcore.transport.tls import system_tls
 
 Done = Callable[[bool], Awaitable[None]]
 
@@ -94,12 +96,6 @@ class HttpxTransport:
         tls = (self._tls or system_tls()) if origin.scheme == "https" else _no_tls()
         one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None)
         return httpx.AsyncHTTPTransport(verify=tls, limits=one, trust_env=False)
-
-
-@functools.cache
-def system_tls() -> ssl.SSLContext:
-    """The certificates that this machine trusts (SSL_CERT_FILE and SSL_CERT_DIR are heeded). Made once: it takes 20 ms."""
-    return httpx.create_ssl_context()
 
 
 @functools.cache

@@ -11,23 +11,14 @@ from collections.abc import Callable
 import anyio
 import httpx
 from anyio.lowlevel import RunVar
-from attrs import define, field, frozen
+from attrs import define, field
 
-from llmcore.errors import PoolTimeout
+from llmcore.transport.limits import Gate, Limits
 from llmcore.transport.outgoing import Origin
 
 CLEANUP_S = 2.0
 
 Connect = Callable[[Origin], httpx.AsyncBaseTransport]
-
-
-@frozen
-class Limits:
-    """max_open: calls at the same time. max_idle: connections kept per origin. idle_s: seconds they are kept."""
-
-    max_open: int = 1000
-    max_idle: int = 100
-    idle_s: float = 5.0
 
 
 @define(eq=False)
@@ -55,7 +46,7 @@ class Slot:
 class _Stacks:
     """The slots of one event loop."""
 
-    free: anyio.Semaphore
+    gate: Gate
     idle: dict[Origin, deque[Slot]] = field(factory=lambda: defaultdict(deque))
 
 
@@ -72,7 +63,7 @@ class Slots:
     async def take(self, origin: Origin, timeout: float) -> Slot:
         """The freshest open connection to `origin`, or a slot that will make one. Raises PoolTimeout."""
         stacks = self._stacks()
-        await self._admitted(stacks, timeout)
+        await stacks.gate.enter(timeout)
         stack = stacks.idle[origin]
         try:
             await self._close_oldest(stack)
@@ -83,7 +74,7 @@ class Slots:
                     return slot
                 await _close(slot)
         except BaseException:
-            stacks.free.release()
+            stacks.gate.leave()
             raise
         return Slot(origin, self._connect(origin))
 
@@ -93,7 +84,7 @@ class Slots:
         stack = stacks.idle[slot.origin]
         slot.idle_since = self._now()
         stack.append(slot)
-        stacks.free.release()
+        stacks.gate.leave()
         if self._closed or len(stack) > self._limits.max_idle:
             await _close(stack.popleft())
 
@@ -102,7 +93,7 @@ class Slots:
         try:
             await _close(slot)
         finally:
-            self._stacks().free.release()
+            self._stacks().gate.leave()
 
     async def renew(self, slot: Slot) -> None:
         """The same place in the count with a new connection."""
@@ -118,18 +109,6 @@ class Slots:
             while stack:
                 await _close(stack.pop())
 
-    async def _admitted(self, stacks: _Stacks, timeout: float) -> None:
-        try:
-            stacks.free.acquire_nowait()
-        except anyio.WouldBlock:
-            with anyio.move_on_after(timeout):
-                await stacks.free.acquire()
-                return
-            raise PoolTimeout(
-                f"{self._limits.max_open} calls are under way; none ended within {timeout:g} s",
-                phase="connect",
-            ) from None
-
     async def _close_oldest(self, stack: deque[Slot]) -> None:
         while stack and stack[0].idle_since + self._limits.idle_s < self._now():
             await _close(stack.popleft())
@@ -137,7 +116,7 @@ class Slots:
     def _stacks(self) -> _Stacks:
         stacks = self._here.get(None)
         if stacks is None:
-            stacks = _Stacks(anyio.Semaphore(self._limits.max_open, fast_acquire=True))
+            stacks = _Stacks(Gate(self._limits.max_open))
             self._here.set(stacks)
         return stacks
 

@@ -1,0 +1,176 @@
+"""The fast transport: aiohttp, for asyncio. docs/transport.md says why it is this one."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import ssl
+from contextvars import ContextVar
+from typing import Any
+
+import aiohttp
+from attrs import define, frozen
+from yarl import URL
+
+from llmcore.config import Timeouts
+from llmcore.transport.base import Call, Reply, refuse_if_blocked
+from llmcore.transport.fast_errors import died_unanswered, translated
+from llmcore.transport.incoming import MAX_HEADERS, BodyReply, joined_headers
+from llmcore.transport.limits import Gate, Limits
+from llmcore.transport.outgoing import Origin, headers_of, origin_of
+from llmcore.transport.tls import system_tls
+
+MAX_LINE = 64 * 1024
+
+# aiohttp adds none of these by itself: every transport sends the same headers.
+_OURS = ("user-agent", "accept", "accept-encoding", "content-type")
+
+
+class FastTransport:
+    """One aiohttp session for each event loop that uses it, made when first needed.
+
+    tls: trust settings of one's own instead of the system's.
+    """
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None, limits: Limits | None = None) -> None:
+        self._tls = tls
+        self._limits = limits or Limits()
+        self._homes: dict[tuple[asyncio.AbstractEventLoop, float], _Home] = {}
+
+    async def open(self, call: Call, timeouts: Timeouts) -> Reply:
+        origin = origin_of(call.url)
+        headers = headers_of(call)
+        refuse_if_blocked()
+        home = self._home(timeouts.write)
+        await home.gate.enter(timeouts.pool)
+        try:
+            response = await self._answer(home, call, headers, origin, timeouts.connect)
+        except BaseException:
+            home.gate.leave()
+            raise
+        body = _Body(response, origin, home.gate)
+        try:
+            return BodyReply(response.status, joined_headers(response.raw_headers), body)
+        except BaseException:
+            await body.aclose(whole=False)
+            raise
+
+    async def aclose(self) -> None:
+        while self._homes:
+            (loop, _), home = self._homes.popitem()
+            if loop is asyncio.get_running_loop():
+                await home.session.close()
+
+    async def _answer(
+        self, home: _Home, call: Call, headers: dict[str, str], origin: Origin, connect: float
+    ) -> aiohttp.ClientResponse:
+        """One exchange, and a second one where a kept connection turns out dead before any byte of an answer."""
+        dial = _Dial()
+        _dial.set(dial)
+        try:
+            return await self._exchange(home, call, headers, origin, connect)
+        except (aiohttp.ClientError, OSError) as exc:
+            if dial.sockets or not died_unanswered(exc):
+                raise translated(exc, origin, "headers") from exc
+        try:
+            return await self._exchange(home, call, headers, origin, connect)
+        except (aiohttp.ClientError, OSError) as exc:
+            raise translated(exc, origin, "headers") from exc
+
+    async def _exchange(
+        self, home: _Home, call: Call, headers: dict[str, str], origin: Origin, connect: float
+    ) -> aiohttp.ClientResponse:
+        return await home.session.request(
+            call.method,
+            _url(call.url),
+            data=call.body,
+            headers=headers,
+            allow_redirects=False,
+            timeout=_timeout(connect),
+            ssl=(self._tls or system_tls()) if origin.scheme == "https" else True,
+        )
+
+    def _home(self, write: float) -> _Home:
+        key = (asyncio.get_running_loop(), write)
+        home = self._homes.get(key)
+        if home is None:
+            self._homes = {key: home for key, home in self._homes.items() if not key[0].is_closed()}
+            home = self._homes[key] = _Home(self._session(write), Gate(self._limits.max_open))
+        return home
+
+    def _session(self, write: float) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=self._limits.idle_s,
+            socket_factory=functools.partial(_socket, write=write),
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_OURS,
+            auto_decompress=False,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
+            max_headers=MAX_HEADERS,
+        )
+
+
+@frozen
+class _Home:
+    """What serves one event loop."""
+
+    session: aiohttp.ClientSession
+    gate: Gate
+
+
+@define
+class _Dial:
+    """How many sockets were made for one call: none means that it went out over a kept connection."""
+
+    sockets: int = 0
+
+
+_dial: ContextVar[_Dial] = ContextVar("llmcore_dial")
+
+
+def _socket(address: tuple[Any, ...], *, write: float) -> socket.socket:
+    """A socket that gives up where the other side takes nothing for `write` seconds (Linux; elsewhere no limit)."""
+    family, kind, protocol, *_ = address
+    _dial.get().sockets += 1
+    made = socket.socket(family, kind, protocol)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, round(write * 1000)))
+    return made
+
+
+@functools.lru_cache(maxsize=256)
+def _url(url: str) -> URL:
+    return URL(url, encoded=True)
+
+
+@functools.lru_cache(maxsize=32)
+def _timeout(connect: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect)
+
+
+class _Body:
+    """The raw bytes of one response."""
+
+    def __init__(self, response: aiohttp.ClientResponse, origin: Origin, gate: Gate) -> None:
+        self._response = response
+        self._origin = origin
+        self._gate = gate
+
+    async def next(self) -> bytes | None:
+        try:
+            return await self._response.content.readany() or None
+        except (aiohttp.ClientError, OSError) as exc:
+            raise translated(exc, self._origin, "stream") from exc
+
+    async def aclose(self, *, whole: bool) -> None:
+        self._gate.leave()
+        if whole:
+            self._response.release()
+        else:
+            self._response.close()
