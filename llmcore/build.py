@@ -6,23 +6,24 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 from attrs import evolve
 
 from llmcore.clock import Clock
 from llmcore.config import LlmConfig, ProviderConfig, Timeouts, TransportChoice
 from llmcore.errors import ConfigurationError, ProviderError
 from llmcore.manager.manager import ProviderManager
-from llmcore.prices import PriceBook
+from llmcore.prices import PriceBook, warm
 from llmcore.providers import find, kinds
 from llmcore.providers.base import HttpProvider
 from llmcore.providers.place import Place, origin
 from llmcore.secret import Secret
-from llmcore.transport import open_transport
 from llmcore.transport.base import Call, Reply, Transport
+from llmcore.transport.choose import open_transport
 
 if TYPE_CHECKING:
     import httpx
@@ -121,6 +122,10 @@ async def open(  # noqa: A001 - `llmcore.open` reads as what it does
         from llmcore.loader import load_config
 
         config = load_config(source, environ=environ, kinds=kinds())
+    if config.prices == "auto":
+        await anyio.to_thread.run_sync(
+            warm
+        )  # its import takes a fifth of a second; better here than inside a call
     manager = create_manager(config, transport=transport, environ=environ)
     try:
         yield manager
@@ -223,11 +228,11 @@ def _key(
 def _as_transport(given: httpx.AsyncBaseTransport | Transport | None, choice: TransportChoice) -> Transport:
     if given is None:
         return open_transport(choice)
-    if hasattr(given, "handle_async_request"):
-        from llmcore.transport.httpx_transport import HttpxTransport
+    if not hasattr(given, "handle_async_request"):
+        return given
+    from llmcore.transport.httpx_transport import HttpxTransport
 
-        return HttpxTransport(given)
-    return given
+    return HttpxTransport(cast("httpx.AsyncBaseTransport", given))
 
 
 class _Shared:

@@ -254,7 +254,7 @@ async def _within(seconds: float | None, work: Awaitable[None]) -> None:
 # ------------------------------------------------------------------------------------------- simulated time
 
 
-class _Jumping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # its base depends on the platform
+class _Jumping(selectors.DefaultSelector):
     """A selector that never waits: it moves the loop's clock instead."""
 
     loop: SimulatedLoop
