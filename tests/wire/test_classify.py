@@ -1,0 +1,259 @@
+"""Classification: total, by code before type before status before words; every form of retry-after."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmcore import errors
+from llmcore.wire.base import Wire
+from llmcore.wire.classify import (
+    duration,
+    facts_of,
+    generic_error_class,
+    read_error,
+    retry_after,
+    status_in_body,
+)
+
+DATE = "Sat, 21 Nov 2026 10:00:00 GMT"
+
+
+def classify(status: int, body: Any, headers: dict[str, str] | None = None) -> errors.ProviderError:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Wire().decode_error(status, headers or {}, raw)
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"),
+    [
+        (400, errors.InvalidRequestError),
+        (401, errors.AuthenticationError),
+        (402, errors.QuotaExhaustedError),
+        (403, errors.PermissionDeniedError),
+        (404, errors.InvalidRequestError),
+        (405, errors.InvalidRequestError),
+        (408, errors.ReadTimeout),
+        (409, errors.ServerError),
+        (413, errors.InvalidRequestError),
+        (422, errors.InvalidRequestError),
+        (425, errors.RateLimitError),
+        (429, errors.RateLimitError),
+        (498, errors.OverloadedError),
+        (499, errors.ConnectionReset),
+        (500, errors.ServerError),
+        (501, errors.UnsupportedFeatureError),
+        (502, errors.ServerError),
+        (503, errors.OverloadedError),
+        (504, errors.ReadTimeout),
+        (522, errors.ServerError),
+        (524, errors.ReadTimeout),
+        (529, errors.OverloadedError),
+        (530, errors.ServerError),
+    ],
+)
+def test_by_status_where_nothing_else_speaks(status: int, cls: type[errors.ProviderError]) -> None:
+    assert type(classify(status, b"")) is cls
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code", "type_"),
+    [
+        ({"error": {"message": "m", "code": "c", "type": "t"}}, "m", "c", "t"),
+        ({"error": "text"}, "text", None, None),
+        ([{"error": {"message": "m", "status": "INVALID", "code": 400}}], "m", "400", "INVALID"),
+        ({"message": "flat", "code": 7}, "flat", "7", None),
+        ({"detail": "why"}, "why", None, None),
+        ({"detail": [{"loc": ["body", "x"], "msg": "bad", "type": "t"}]}, "body.x: bad", None, None),
+        ({"object": "error", "message": "m", "code": 40, "type": "T"}, "m", "40", "T"),
+        (
+            {"type": "error", "error": {"type": "overloaded_error", "message": "m"}},
+            "m",
+            None,
+            "overloaded_error",
+        ),
+        ({"code": "some", "error": "text"}, "text", "some", None),
+        ({"title": "Bad", "status": 422, "detail": "problem"}, "problem", None, "422"),
+        ("just text", "just text", None, None),
+    ],
+)
+def test_every_shape_of_an_error_body(body: Any, message: str, code: str | None, type_: str | None) -> None:
+    error = classify(418, body)
+    assert (error.message, error.code, error.type) == (message, code, type_)
+
+
+def test_html_gives_its_title_and_text_its_beginning() -> None:
+    assert (
+        classify(502, b"<html><title>Bad &amp; ugly\n gateway</title><script>x</script>").message
+        == "Bad & ugly gateway"
+    )
+    assert classify(500, b"upstream connect error").message == "upstream connect error"
+    assert classify(500, b"").message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This model's maximum context length is 4096 tokens",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "Current length is 9000 while limit is 8192",
+        "`inputs` tokens + `max_new_tokens` must be <= 4096",
+        "the request exceeds the available context size, try increasing it",
+    ],
+)
+def test_the_ways_to_say_that_it_does_not_fit(text: str) -> None:
+    assert type(classify(400, {"error": {"message": text}})) is errors.ContextLengthError
+    assert type(classify(500, {"error": {"message": text}})) is errors.ServerError
+
+
+def test_code_beats_status_and_words() -> None:
+    body = {"error": {"code": "insufficient_quota", "message": "maximum context length"}}
+    assert type(classify(429, body)) is errors.QuotaExhaustedError
+
+
+@given(
+    message=st.text(max_size=60),
+    code=st.sampled_from(["insufficient_quota", "invalid_api_key", "rate_limit_exceeded"]),
+)
+def test_with_a_code_the_words_do_not_matter(message: str, code: str) -> None:
+    assert type(classify(400, {"error": {"code": code, "message": message}})) is type(
+        classify(400, {"error": {"code": code}})
+    )
+
+
+def test_the_vendor_may_forbid_or_allow_a_retry() -> None:
+    assert classify(500, b"", {"x-should-retry": "false"}).retryable is False
+    assert classify(409, b"", {"x-should-retry": "true"}).retryable is True
+    assert classify(500, b"", {"x-should-retry": "perhaps"}).retryable is True
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "abc"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "Sat, 21 Nov 2026 10:00:30 GMT", "date": DATE}, 30.0),
+        ({"retry-after": "Sat, 21 Nov 2026 09:00:00 GMT", "date": DATE}, 0.0),
+        ({"retry-after": "Sat, 21 Nov 2026 10:00:30 GMT"}, None),
+        ({"retry-after": "1000000000"}, 1e9),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}, 360.0),
+        (
+            {
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "17ms",
+                "x-ratelimit-remaining-requests": "9",
+                "x-ratelimit-reset-requests": "1s",
+            },
+            0.017,
+        ),
+        (
+            {
+                "anthropic-ratelimit-tokens-remaining": "0",
+                "anthropic-ratelimit-tokens-reset": "2026-11-21T10:01:00Z",
+                "date": DATE,
+            },
+            60.0,
+        ),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795255230000", "date": DATE}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_in_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    found = retry_after(read_error(429, headers, b"{}"))
+    if "x-ratelimit-reset" in headers:
+        assert found is not None
+        assert found >= 0
+    else:
+        assert found == (pytest.approx(seconds) if seconds is not None else None)
+
+
+def test_retry_info_of_google_and_the_words_of_some() -> None:
+    body = {
+        "error": {"details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": "34.07s"}], "message": "m"}
+    }
+    assert retry_after(facts_of(body, 429)) == pytest.approx(34.07)
+    for text, seconds in (
+        ("Please try again in 5.289s.", 5.289),
+        ("try again in 120ms", 0.12),
+        ("Please retry in 1m2s", 62.0),
+        ("Request was throttled. Your rate limit resets in ~30s.", 30.0),
+        ("no number here", None),
+    ):
+        facts = facts_of({"error": {"message": text}}, 429)
+        assert retry_after(facts, text_hints=True) == (
+            pytest.approx(seconds) if seconds is not None else None
+        )
+        assert retry_after(facts) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1h2m3s", 3723.0),
+        ("6m0s", 360.0),
+        ("20ms", 0.02),
+        ("1.5s", 1.5),
+        ("", None),
+        ("5", None),
+        ("s", None),
+    ],
+)
+def test_durations(text: str, seconds: float | None) -> None:
+    assert duration(text) == (pytest.approx(seconds) if seconds is not None else None)
+
+
+@given(
+    status=st.integers(100, 599),
+    body=st.binary(max_size=300)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["error", "message", "code", "type", "detail", "details", "status", "retryDelay"]
+                ),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=10,
+    ).map(lambda value: json.dumps(value).encode()),
+    headers=st.dictionaries(
+        st.sampled_from(
+            [
+                "retry-after",
+                "retry-after-ms",
+                "date",
+                "x-should-retry",
+                "x-ratelimit-reset",
+                "x-ratelimit-remaining",
+            ]
+        ),
+        st.text(max_size=30),
+    ),
+)
+def test_classification_is_total(status: int, body: bytes, headers: dict[str, str]) -> None:
+    error = Wire().decode_error(status, headers, body)
+    assert isinstance(error, errors.ProviderError)
+    assert error.retry_after is None or 0 <= error.retry_after < float("inf")
+    assert str(error)
+    facts = read_error(status, headers, body)
+    assert 400 <= status_in_body(facts) <= 599
+    assert issubclass(generic_error_class(facts), errors.ProviderError)
+
+
+def test_a_deep_or_huge_body_does_not_hurt() -> None:
+    assert type(classify(500, b"[" * 200_000)) is errors.ServerError
+    assert len(classify(500, b"x" * 2_000_000).message) <= errors.MAX_MESSAGE
