@@ -29,6 +29,11 @@ class _Call:
         if name != self.name:
             self.name += name
 
+    def add(self, told: str) -> None:
+        if self.pieces is None:
+            self.pieces = []
+        self.pieces.append(told)
+
     def is_whole(self) -> bool:
         """Whether its arguments are complete JSON already."""
         try:
@@ -66,9 +71,9 @@ class CallAssembler:
         call, told = self._by_index.get(index), function.get("arguments")
         if call is None or not call.shown or type(told) is not str or fragment.get("id"):
             return False
-        if told and call.pieces is not None:
+        if told:
             told = join_surrogates(told)
-            call.pieces.append(told)
+            call.add(told)
             events.append(ToolCallDelta(call.index, None, None, told))
         return True
 
@@ -135,8 +140,7 @@ class CallAssembler:
         if name and not call.shown:
             call.add_name(name)
         if told is not None:
-            call.pieces = call.pieces or []
-            call.pieces.append(told)
+            call.add(told)
         if "extra_content" in fragment:
             call.signature = call.signature or signature_of(fragment)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +35,13 @@ from llmcore.wire.openai_calls import CallAssembler
 from llmcore.wire.openai_decode import (
     NOTES,
     block_part,
-    details_text,
     failed,
     finish_of,
     image_of,
     our_finish,
     reasoning_text,
 )
+from llmcore.wire.openai_pieces import Details, joined_sound
 from llmcore.wire.structured import AnswerEvents
 
 if TYPE_CHECKING:
@@ -77,7 +75,7 @@ class OpenAIStreamDecoder(StreamDecoder):
         self._refused = False
         self._thought = False
         self._field: str | None = None
-        self._details = _Details()
+        self._details = Details()
         self._calls = CallAssembler(wire.origin)
         self._notes: dict[str, Any] = {}
         self._sound: dict[str, Any] = {}
@@ -278,7 +276,7 @@ class OpenAIStreamDecoder(StreamDecoder):
         if self._odd_text is not None and (left := self._odd_text.flush()):
             events.append(TextDelta(left))
         self._calls.finish(events)
-        if sound := _joined_sound(self._sound):
+        if sound := joined_sound(self._sound):
             events.append(PartDelta(Opaque({"audio": sound}, self._wire.origin)))
         if self._notes:
             events.append(PartDelta(Opaque(self._notes, self._wire.origin)))
@@ -309,66 +307,3 @@ def _plain_text(chunk: Json) -> str | None:
     if type(text) is not str or (len(delta) > 1 and (len(delta) > 2 or "role" not in delta)):
         return None
     return text
-
-
-class _Details:
-    """`reasoning_details` out of fragments: those of one index and type are one entry, as in a whole answer."""
-
-    __slots__ = ("_items", "_texts")
-
-    def __init__(self) -> None:
-        self._items: list[dict[str, Any]] = []
-        self._texts: list[tuple[str, list[str]] | None] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._items)
-
-    def add(self, found: list[Json], thought: str) -> str:
-        """Take the fragments in; gives the text to show, theirs where the delta has none of its own."""
-        items = [item for item in found if isinstance(item, dict)]
-        for item in items:
-            self._add(item)
-        return thought or details_text(items)
-
-    def _add(self, item: dict[str, Any]) -> None:
-        key = "text" if isinstance(item.get("text"), str) else "summary"
-        text = item.get(key)
-        last, pieces = (self._items[-1], self._texts[-1]) if self._items else (None, None)
-        if (
-            last is not None
-            and last.get("type") == item.get("type")
-            and last.get("index") == item.get("index")
-            and not ("data" in last and "data" in item)
-        ):
-            last.update({name: value for name, value in item.items() if value is not None and name != key})
-            if isinstance(text, str):
-                if pieces is None:
-                    self._texts[-1] = (key, [text])
-                else:
-                    pieces[1].append(text)
-            return
-        self._items.append(dict(item))
-        self._texts.append((key, [text]) if isinstance(text, str) else None)
-
-    def taken(self) -> list[dict[str, Any]]:
-        """The entries so far, which are then forgotten."""
-        for item, pieces in zip(self._items, self._texts, strict=True):
-            if pieces is not None:
-                item[pieces[0]] = "".join(pieces[1])
-        items, self._items, self._texts = self._items, [], []
-        return items
-
-
-def _joined_sound(sound: Mapping[str, Any]) -> dict[str, Any]:
-    """The pieces of a spoken answer as one `audio` object; every piece is base64 of its own."""
-    if not (sound.get("data") or sound.get("id") or sound.get("transcript")):
-        return {}
-    whole = dict(sound)
-    if "transcript" in whole:
-        whole["transcript"] = "".join(whole["transcript"])
-    if "data" in whole:
-        try:
-            whole["data"] = b64encode(b"".join(b64decode(piece) for piece in whole["data"])).decode()
-        except (binascii.Error, ValueError):
-            whole["data"] = "".join(whole["data"])
-    return whole
