@@ -113,9 +113,13 @@ class OllamaWire(Wire):
         return Encoded(HttpRequest("POST", "/api/embed", dumps(body)), warnings.done())
 
     def decode_embed(self, body: bytes, request: EmbeddingRequest, /) -> EmbeddingResponse:
+        """Vectors in `embeddings`, or one in `embedding`, as the older operation sends it."""
         value = parse_object(body)
         self.raise_error_in(value)
-        vectors = checked([vector_of(item) for item in as_list(value.get("embeddings"))], len(request.inputs))
+        found = value.get("embeddings")
+        if found is None and "embedding" in value:
+            found = [value["embedding"]]
+        vectors = checked([vector_of(item) for item in as_list(found)], len(request.inputs))
         usage = Usage(as_count(value.get("prompt_eval_count")), raw=_counts(value))
         return EmbeddingResponse(vectors, model=as_str(value.get("model")), usage=usage)
 

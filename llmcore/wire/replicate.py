@@ -92,7 +92,7 @@ class ReplicateWire(Wire):
             wanted = request.response_format
             return response if wanted is None else validated(response, wanted)
         if status in _ENDED:
-            raise self._failure(status, value.get("error"), value)
+            raise self.failure(status, value.get("error"), value)
         wait = WAIT_STARTING if status == "starting" else WAIT_PROCESSING
         return Pending(HttpRequest("GET", _poll_url(value)), wait, _cancel(value))
 
@@ -131,9 +131,15 @@ class ReplicateWire(Wire):
         self.raise_error_in(value)
         raise MalformedResponseError("a prediction without a status", phase="parse")
 
-    def _failure(self, status: str, told: Json, body: Json = None) -> ProviderError:
+    def failure(self, status: str, told: Json, body: Json = None) -> ProviderError:
         """Why a prediction came to nothing: by the words of its error, since there are no codes."""
-        text = told if isinstance(told, str) else compact(told) if told else f"the prediction was {status}"
+        text = (
+            told
+            if isinstance(told, str)
+            else compact(told)
+            if told
+            else f"the prediction ended as {status!r}"
+        )
         text = join_surrogates(text)
         error = _failure_class(status, text.lower())(text, code=status)
         error.request_id = as_str(as_dict(body).get("id"))
@@ -153,7 +159,7 @@ class ReplicateDecoder(StreamDecoder):
                 if data:
                     events.append(TextDelta(data.decode("utf-8", "replace")))
             case "error":
-                raise self._replicate._failure("failed", _detail(data))
+                raise self._replicate.failure("failed", _detail(data))
             case "done":
                 self._done(data, events)
             case _:
@@ -165,7 +171,7 @@ class ReplicateDecoder(StreamDecoder):
             raise StreamInterruptedError("the stream ended without saying how", phase="stream")
         reason = as_str(value.get("reason"))
         if reason in {"error", "canceled"}:
-            raise self._replicate._failure("canceled" if reason == "canceled" else "failed", None)
+            raise self._replicate.failure("canceled" if reason == "canceled" else "failed", None)
         finish: FinishReason = "stop" if reason in {None, "succeeded"} else "unknown"
         self._end(events, Finished(finish, reason, _usage(value.get("metrics"))))
 

@@ -472,6 +472,11 @@ def test_embeddings() -> None:
     assert (response.model, response.usage.input_tokens) == ("e", 6)
 
 
+def test_an_embedding_of_the_older_operation() -> None:
+    response = WIRE.decode_embed(b'{"embedding": [1, 2]}', EmbeddingRequest("a", model="e"))
+    assert [list(vector) for vector in response.vectors] == [[1, 2]]
+
+
 def test_an_input_type_is_warned_of() -> None:
     warnings = WIRE.encode_embed(EmbeddingRequest("a", model="e", input_type="query")).warnings
     assert [warning.parameter for warning in warnings] == ["input_type"]
