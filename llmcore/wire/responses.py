@@ -32,7 +32,7 @@ from llmcore.wire.base import (
 from llmcore.wire.classify import ErrorFacts, facts_of, status_in_body
 from llmcore.wire.openai import FEATURES, OpenAIWire, Operation
 from llmcore.wire.openai_errors import ErrorRule
-from llmcore.wire.responses_decode import Output, finish_of, usage_of
+from llmcore.wire.responses_decode import STATUSES, Output, finish_of, usage_of
 from llmcore.wire.responses_encode import response_body
 from llmcore.wire.responses_stream import ResponsesDecoder
 from llmcore.wire.structured import validated
@@ -95,10 +95,12 @@ class ResponsesWire(OpenAIWire):
 
     def decode_generate(self, body: bytes, request: GenerationRequest, /) -> GenerationResponse | Pending:  # type: ignore[override]  # a background answer is not there yet
         value = parse_object(body)
-        if not isinstance(value.get("output"), list) and "status" not in value:
+        status = as_str(value.get("status"))
+        if status not in {"completed", "incomplete"}:
             self.raise_error_in(value)
+        if not isinstance(value.get("output"), list) and status not in STATUSES:
             raise MalformedResponseError("the body is no Responses answer: it has no output", phase="parse")
-        if value.get("status") in {"queued", "in_progress"} and value.get("background") and value.get("id"):
+        if status in {"queued", "in_progress"} and value.get("background") and value.get("id"):
             return self._pending(str(value["id"]))
         response = self.response_of(value)
         if self.structured != "json_schema" and request.response_format is not None:

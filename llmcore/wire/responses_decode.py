@@ -37,14 +37,14 @@ from llmcore.wire.openai_usage import cost
 Kind: TypeAlias = Literal["text", "refusal", "summary", "reasoning", "arguments"]
 
 _BETWEEN_THOUGHTS = "\n\n"
+STATUSES = frozenset({"completed", "incomplete", "failed", "cancelled", "queued", "in_progress"})
 _SAID = {"output_text", "text", None}
 
 
 class Item:
     """One output item while it is written.
 
-    latest: the newest form of it that the vendor showed. overtaken: another item began before this one was done, so
-    that a seal would no longer reach the words that it belongs to.
+    latest: the newest form of it that the vendor showed.
     """
 
     def __init__(self, latest: dict[str, Any], call: int, origin: str) -> None:
@@ -52,7 +52,7 @@ class Item:
         self.type = as_str(latest.get("type")) or ""
         self.id = as_str(latest.get("id"))
         self.closed = False
-        self.overtaken = False
+        self._overtaken = False
         self._call = call
         self._origin = origin
         self._opened = False
@@ -64,6 +64,10 @@ class Item:
     @property
     def refused(self) -> bool:
         return "refusal" in self._sent
+
+    def overtake(self) -> None:
+        """Another item begins: if this one is not done, a seal will no longer reach the words that came of it."""
+        self._overtaken = bool(self._sent) and not self.closed
 
     def open(self, events: list[Event], *, nameless: bool = False) -> None:
         """Say id and name of a function call, once, as soon as the name is known."""
@@ -89,7 +93,7 @@ class Item:
         """The item is done: bring what is missing, and the seal that goes back with it."""
         if self.closed:
             return
-        self.latest = {**self.latest, **final}
+        self.latest = final or self.latest
         if self.type == "message":
             self._close_message(events)
         elif self.type == "reasoning":
@@ -135,10 +139,10 @@ class Item:
 
     def _close_message(self, events: list[Event]) -> None:
         parts = contents(self.latest.get("content"))
-        said = (part.get("text") for part in parts if part.get("type") in _SAID)
+        said = (part.get("text") for part in parts if as_str(part.get("type")) in _SAID)
         self._bring("text", "".join(as_str(text) or "" for text in said), events)
         self._bring("refusal", "".join(as_str(part.get("refusal")) or "" for part in parts), events)
-        if "text" in self._sent and not self.overtaken and (phase := as_str(self.latest.get("phase"))):
+        if (phase := as_str(self.latest.get("phase"))) and {*self._sent} == {"text"} and not self._overtaken:
             events.append(TextDelta("", phase, self._origin))
         if notes := [note for part in parts for note in as_list(part.get("annotations"))]:
             events.append(PartDelta(Opaque(_sendable({"annotations": notes}), self._origin)))
@@ -152,8 +156,8 @@ class Item:
         self._bring(kind, _BETWEEN_THOUGHTS.join(thoughts[kind]), events)
         sealed = as_str(self.latest.get("encrypted_content"))
         shown = kind in self._sent
-        withheld = sealed is not None and (self.overtaken or not shown)
-        if self.overtaken and shown and sealed is None:
+        withheld = sealed is not None and (self._overtaken or not shown)
+        if self._overtaken and shown and sealed is None:
             return
         events.append(ThinkingDelta("", sealed, withheld, _sendable(self.latest), self._origin))
 
@@ -236,8 +240,8 @@ class Output:
         return None
 
     def _new(self, latest: dict[str, Any], index: Json, events: list[Event]) -> Item:
-        if self.items and not self.items[-1].closed:
-            self.items[-1].overtaken = True
+        if self.items:
+            self.items[-1].overtake()
         item = Item(latest, self._calls, self._origin)
         self.items.append(item)
         if item.id:

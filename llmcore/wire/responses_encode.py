@@ -43,11 +43,12 @@ def response_body(
     asked = prompted(wire, request, warnings)
     body: dict[str, Any] = {} if request.model is None else {"model": request.model}
     stored = _is_stored(wire, request)
+    body.update(wire.constants)
     body["input"] = _input(wire, asked.messages, warnings, stored=stored)
     if instructions := "\n\n".join(message.text for message in _leading(asked.messages)):
         body["instructions"] = instructions
-    _add_tools(wire, request, body)
-    _add_limits(request, warnings, body)
+    _add_tools(wire, request, warnings, body)
+    _add_limits(wire, request, warnings, body)
     if (answer := _answer_format(wire, request)) is not None:
         body["text"] = {"format": answer}
     if request.reasoning is not None and (reasoning := _reasoning(wire, request.reasoning, warnings)):
@@ -69,7 +70,9 @@ def _is_stored(wire: ResponsesWire, request: GenerationRequest) -> bool:
 # ----------------------------------------------------------------------------------------------- parameters
 
 
-def _add_tools(wire: ResponsesWire, request: GenerationRequest, body: dict[str, Any]) -> None:
+def _add_tools(
+    wire: ResponsesWire, request: GenerationRequest, warnings: Warnings, body: dict[str, Any]
+) -> None:
     if not request.tools:
         return
     wire.need("tools", "this provider takes no tools")
@@ -79,8 +82,7 @@ def _add_tools(wire: ResponsesWire, request: GenerationRequest, body: dict[str, 
         body["tool_choice"] = choice
     elif choice is not None:
         body["tool_choice"] = {"type": "function", "name": choice}
-    if request.parallel_tool_calls is not None:
-        body["parallel_tool_calls"] = request.parallel_tool_calls
+    _add(wire, warnings, body, "parallel_tool_calls", request.parallel_tool_calls)
 
 
 def _tool(tool: Tool) -> Json:
@@ -91,15 +93,23 @@ def _tool(tool: Tool) -> Json:
     return {**told, "parameters": tool.parameters, "strict": bool(tool.strict)}
 
 
-def _add_limits(request: GenerationRequest, warnings: Warnings, body: dict[str, Any]) -> None:
-    limits = {
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "max_output_tokens": request.max_tokens,
-    }
-    body.update({name: value for name, value in limits.items() if value is not None})
+def _add_limits(
+    wire: ResponsesWire, request: GenerationRequest, warnings: Warnings, body: dict[str, Any]
+) -> None:
+    _add(wire, warnings, body, "temperature", request.temperature)
+    _add(wire, warnings, body, "top_p", request.top_p)
+    if request.max_tokens is not None:
+        body["max_output_tokens"] = request.max_tokens
     warnings.dropped("stop", request.stop)
     warnings.dropped("seed", request.seed)
+
+
+def _add(wire: ResponsesWire, warnings: Warnings, body: dict[str, Any], name: str, value: Json) -> None:
+    """A parameter, or a warning where the vendor does not take it."""
+    if name in wire.without:
+        warnings.dropped(name, value)
+    elif value is not None:
+        body[name] = value
 
 
 def _answer_format(wire: ResponsesWire, request: GenerationRequest) -> Json:
@@ -131,7 +141,7 @@ def _input(
 ) -> list[Json]:
     items: list[Json] = []
     for message in messages[len(_leading(messages)) :]:
-        warnings.dropped("messages.name", message.name)
+        warnings.dropped("name", message.name)
         if message.role == "system":
             items.append({"type": "message", "role": wire.system_role, "content": message.text})
         elif message.role == "user":
@@ -146,13 +156,21 @@ def _input(
 
 
 def _user(wire: ResponsesWire, message: Message, warnings: Warnings) -> list[Json]:
-    """The user's words, then blocks of the dialect's own (results of tools that only it has), as they are."""
-    own = [
-        item for part in message.parts if isinstance(part, Opaque) for item in _opaque(wire, part, warnings)
-    ]
-    said = [part for part in message.parts if not isinstance(part, Opaque)]
+    """Items of the dialect's own (results of tools that only it has) as they are, then what the user said."""
+    items: list[Json] = []
+    said: list[Part] = []
+    for part in message.parts:
+        if isinstance(part, Opaque) and not _is_content(part):
+            items.extend(_opaque(wire, part, warnings))
+        elif not isinstance(part, Opaque) or _opaque(wire, part, warnings):
+            said.append(part)
     told = [{"type": "message", "role": "user", "content": _content(wire, said)}] if said else []
-    return [*own, *told]
+    return [*items, *told]
+
+
+def _is_content(part: Opaque) -> bool:
+    """Whether it is a content part of a message, not an item."""
+    return str(as_dict(part.raw).get("type")).startswith("input_")
 
 
 def _content(wire: ResponsesWire, parts: Iterable[Part]) -> str | list[Json]:
@@ -173,6 +191,8 @@ def _part(wire: ResponsesWire, part: Part) -> Json:
         case File():
             wire.need("files", "this provider takes no files")
             return _file(part)
+        case Opaque():
+            return part.raw
         case _:
             raise UnsupportedFeatureError(f"the Responses API takes no {type(part).__name__.lower()} input")
 
@@ -188,10 +208,13 @@ def _file(file: File) -> Json:
 
 def _assistant(wire: ResponsesWire, message: Message, warnings: Warnings, *, stored: bool) -> list[Json]:
     items: list[Json] = []
+    said: dict[str, Any] | None = None
     for part in message.parts:
+        if isinstance(part, (Text, Refusal)):
+            said = _say(wire, part, said, items)
+            continue
+        said = None
         match part:
-            case Text() | Refusal():
-                _add_said(wire, part, items)
             case Thinking():
                 items.extend(_thinking(wire, part, stored=stored))
             case ToolCall():
@@ -202,29 +225,31 @@ def _assistant(wire: ResponsesWire, message: Message, warnings: Warnings, *, sto
                 raise UnsupportedFeatureError(
                     f"the Responses API takes no {type(part).__name__.lower()} in the assistant's own messages"
                 )
-    return [_plain(item) for item in items]
+    return items
 
 
-def _add_said(wire: ResponsesWire, part: Text | Refusal, items: list[Json]) -> None:
-    """What the assistant said, in the message before it where that is of the same phase."""
+def _say(
+    wire: ResponsesWire, part: Text | Refusal, last: dict[str, Any] | None, items: list[Json]
+) -> dict[str, Any]:
+    """Put what the assistant said into the `last` message, or into a new one, and return that message."""
     phase = part.signature if isinstance(part, Text) and part.origin == wire.origin else None
-    if isinstance(part, Refusal):
-        said = {"type": "refusal", "refusal": part.text}
+    plain = last is not None and "phase" not in last and phase is None
+    if last is None or not plain or (isinstance(part, Text) and not isinstance(last["content"], str)):
+        last = {"type": "message", "role": "assistant", "content": ""}
+        if phase is not None:
+            last["phase"] = phase
+        items.append(last)
+    if isinstance(part, Text):
+        last["content"] += part.text
     else:
-        said = {"type": "output_text", "text": part.text}
-    last = as_dict(items[-1]) if items else {}
-    if last.get("role") == "assistant" and (last.get("phase") == phase or isinstance(part, Refusal)):
-        last["content"].append(said)
-        return
-    item = {"type": "message", "role": "assistant", "content": [said]}
-    items.append(item if phase is None else {**item, "phase": phase})
+        last["content"] = [*_spoken(last["content"]), {"type": "refusal", "refusal": part.text}]
+    return last
 
 
-def _plain(item: Json) -> Json:
-    """An assistant message of nothing but text as a string, which everybody takes."""
-    if item.get("role") != "assistant" or any(part.get("type") != "output_text" for part in item["content"]):
-        return item
-    return {**item, "content": "".join(part["text"] for part in item["content"])}
+def _spoken(content: str | list[Json]) -> list[Json]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "output_text", "text": content}] if content else []
 
 
 def _thinking(wire: ResponsesWire, part: Thinking, *, stored: bool) -> list[Json]:
