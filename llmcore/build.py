@@ -192,8 +192,6 @@ def _base_url(place: Place, config: ProviderConfig, environ: Mapping[str, str]) 
     if url is None:
         hint = f" or the variable {place.base_url_env[0]}" if place.base_url_env else ""
         raise ConfigurationError(f"base_url: {place.kind} has no address of its own; set base_url{hint}")
-    if place.local and "://" not in url:
-        url = f"http://{url}".replace("//0.0.0.0", "//127.0.0.1")
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ConfigurationError(

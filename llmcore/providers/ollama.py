@@ -42,4 +42,5 @@ PLACE = Place(
     base_url_env=("OLLAMA_HOST",),
     key_required=False,
     local=True,
+    read_base_url=base_url_of,
 )

@@ -20,7 +20,7 @@ class Place:
     subdomains, over https) to which a URL that the vendor hands out may lead with the key attached. local: a server on
     one's own machine (no key needed, models may take minutes to load). model_required: False where the server answers
     with whatever it has loaded. configure: a wire made for one configuration,
-    where a dialect has versions.
+    where a dialect has versions. read_base_url: the address out of the variable's text, where that is not simply a URL.
     """
 
     kind: str
@@ -38,6 +38,7 @@ class Place:
     local: bool = False
     model_required: bool = True
     configure: Callable[[ProviderConfig], Wire] | None = None
+    read_base_url: Callable[[str], str] | None = None
 
     def wire_for(self, config: ProviderConfig) -> Wire:
         return self.configure(config) if self.configure else self.wire

@@ -99,8 +99,9 @@ class LeafStream:
                 if self._state == "succeeded" and self._chunks is not None:
                     await _drain(self._chunks)
                 await reply.aclose()
-        if left and self._cancel is not None:
-            await self._leaf.exchange.cancel(self._cancel)
+        if self._state != "succeeded" and self._cancel is not None:
+            cancel, self._cancel = self._cancel, None
+            await self._leaf.exchange.cancel(cancel)
 
     # ------------------------------------------------------------------------------------------- opening
 

@@ -119,12 +119,13 @@ class EventDecoder:
     """The bytes of one streamed answer, in pieces of any size, to events.
 
     `feed` and `finish` return events and never raise: what went wrong stands in `error`, to be raised after the
-    events before it have been delivered. `done` turns true at the terminator or at an error; bytes after it are
-    ignored. Law: any split of the same bytes gives the same events and the same error.
+    events before it have been delivered. `heard` counts complete messages (comments are none). `done` turns true at
+    the terminator or at an error; bytes after it are ignored. Law: any split of the same bytes gives the same events and the same error.
     """
 
     def __init__(self) -> None:
         self.done = False
+        self.heard = 0
         self.error: ProviderError | None = None
 
     def feed(self, chunk: bytes) -> list[Event]:
@@ -204,10 +205,12 @@ class StreamDecoder(EventDecoder):
                 self._whole = bytearray()
         if self._whole is not None:
             self._whole += chunk
+            self.heard += 1
             if len(self._whole) > MAX_BODY:
                 raise MalformedResponseError("the body is too large", phase="stream")
             return
         for name, data in self._framing.feed(chunk):
+            self.heard += 1
             self.on_message(name, data, events)
             if self.done:
                 return

@@ -108,14 +108,17 @@ class ReplicateWire(Wire):
         return ReplicateDecoder(self, request)
 
     def encode_models(self, cursor: str | None = None, /) -> Encoded:
-        """`cursor` is the path and query of the vendor's `next` address; its host is not believed."""
-        return Encoded(HttpRequest("GET", cursor or "/v1/models"))
+        """The vendor's collection of language models: /v1/models would list every public model of any kind."""
+        return Encoded(HttpRequest("GET", cursor or "/v1/collections/language-models"))
 
     def decode_models(self, body: bytes, /) -> ModelPage:
+        """A collection ({models}) or a page of models ({results, next})."""
         value = parse_object(body)
-        if not isinstance(value.get("results"), list):
-            raise MalformedResponseError("a list of models without results", phase="parse")
-        models = tuple(info for item in value["results"] if (info := _model(as_dict(item))))
+        self.raise_error_in(value)
+        found = value.get("models", value.get("results"))
+        if not isinstance(found, list):
+            raise MalformedResponseError("a list of models without models", phase="parse")
+        models = tuple(info for item in found if (info := _model(as_dict(item))))
         return ModelPage(models, _cursor(value.get("next")))
 
     def error_class(self, facts: ErrorFacts) -> type[ProviderError] | None:

@@ -421,7 +421,7 @@ def test_models() -> None:
         ("x/z", "x", None),
     ]
     assert page.cursor == "/v1/models?cursor=a%3D"
-    assert WIRE.encode_models().http.path == "/v1/models"
+    assert WIRE.encode_models().http.path == "/v1/collections/language-models"
     assert WIRE.encode_models(page.cursor).http.path == "/v1/models?cursor=a%3D"
 
 
