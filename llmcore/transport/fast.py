@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import io
 import socket
 import ssl
 from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
+from aiohttp.client import ClientTimeout
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from attrs import define, frozen
 from yarl import URL
 
@@ -22,6 +27,7 @@ from llmcore.transport.outgoing import Origin, headers_of, origin_of
 from llmcore.transport.tls import system_tls
 
 MAX_LINE = 64 * 1024
+LARGE = 256 * 1024
 
 # aiohttp adds none of these by itself: every transport sends the same headers.
 _OURS = ("user-agent", "accept", "accept-encoding", "content-type")
@@ -84,7 +90,7 @@ class FastTransport:
         return await home.session.request(
             call.method,
             _url(call.url),
-            data=call.body,
+            data=_payload(call.body),
             headers=headers,
             allow_redirects=False,
             timeout=_timeout(connect),
@@ -100,7 +106,7 @@ class FastTransport:
         return home
 
     def _session(self, write: float) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
             limit=0,
             keepalive_timeout=self._limits.idle_s,
             socket_factory=functools.partial(_socket, write=write),
@@ -114,6 +120,17 @@ class FastTransport:
             max_field_size=MAX_LINE,
             max_headers=MAX_HEADERS,
         )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Drops a kept connection on which the server went on talking: what it said would pass for the next answer."""
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
 
 
 @frozen
@@ -142,6 +159,11 @@ def _socket(address: tuple[Any, ...], *, write: float) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, round(write * 1000)))
     return made
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    """A large body goes out piece by piece, so that the loop is not held up."""
+    return body if body is None or len(body) <= LARGE else io.BytesIO(body)
 
 
 @functools.lru_cache(maxsize=256)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Iterator
 
-import anyio
 import httpx
 
 from llmcore.errors import (
@@ -67,12 +67,28 @@ def _not_connected(exc: Exception, origin: Origin) -> ProviderError:
             return TLSError(
                 f"the certificate of {origin} is not trusted: {cause.verify_message}", phase="connect"
             )
-    if origin.scheme == "https" and any(isinstance(cause, _HANDSHAKE) for cause in causes):
+    if origin.scheme == "https" and not any(_unreached(cause) for cause in causes):
         return TLSError(f"no secure channel to {origin}", phase="connect")
     return ConnectionRefused(f"{origin} cannot be reached", phase="connect")
 
 
-_HANDSHAKE = (ssl.SSLError, anyio.EndOfStream, anyio.BrokenResourceError)
+def _unreached(cause: BaseException) -> bool:
+    """Whether there was no connection at all, so that no handshake can have failed."""
+    return isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and cause.errno in _UNREACHED
+
+
+_UNREACHED = {
+    errno.EACCES,
+    errno.EADDRNOTAVAIL,
+    errno.ECONNREFUSED,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EINVAL,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EPERM,
+    errno.ETIMEDOUT,
+}
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 
 import anyio
@@ -105,14 +105,46 @@ def _no_tls() -> ssl.SSLContext:
 
 
 def _request(call: Call, timeouts: Timeouts) -> httpx.Request:
+    """As httpx's client makes it, with a stream in place of its generator, which would be left hanging where a write fails."""
     limits = {"connect": timeouts.connect, "pool": timeouts.pool, "write": timeouts.write, "read": None}
-    return httpx.Request(
+    request = httpx.Request(
         call.method,
         _url(call.url),
         headers=headers_of(call),
         content=call.body,
         extensions={"timeout": limits},
     )
+    request.stream = _Upload(call.body or b"")
+    return request
+
+
+class _Upload(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """The body of a request, as often as it is asked for."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter((self._body,))
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._body)
+
+
+class _Once:
+    __slots__ = ("_left",)
+
+    def __init__(self, body: bytes) -> None:
+        self._left: bytes | None = body
+
+    def __aiter__(self) -> _Once:
+        return self
+
+    async def __anext__(self) -> bytes:
+        body, self._left = self._left, None
+        if body is None:
+            raise StopAsyncIteration
+        return body
 
 
 @functools.lru_cache(maxsize=256)

@@ -26,9 +26,14 @@ class Source(Protocol):
 
 
 class BodyReply:
-    """A reply over any source of raw bytes; its own iterator, so that one left early needs no finalizer."""
+    """A reply over any source of raw bytes; its own iterator, so that one left early needs no finalizer.
+
+    Making one raises MalformedResponseError where the headers leave open how the body is to be read.
+    """
 
     def __init__(self, status: int, headers: Mapping[str, str], source: Source) -> None:
+        if "content-length" in headers and "transfer-encoding" in headers:
+            raise MalformedResponseError("the answer states its length in two ways", phase="headers")
         self.status = status
         self.headers = headers
         self._source = source

@@ -22,6 +22,15 @@ Connect = Callable[[Origin], httpx.AsyncBaseTransport]
 
 
 @define(eq=False)
+class Stacks:
+    """The slots of one event loop, from its first call to `aclose`."""
+
+    gate: Gate
+    idle: defaultdict[Origin, deque[Slot]] = field(factory=lambda: defaultdict(deque))
+    closed: bool = False
+
+
+@define(eq=False)
 class Slot:
     """One httpx transport that holds at most one connection.
 
@@ -29,6 +38,7 @@ class Slot:
     open when the slot was taken.
     """
 
+    home: Stacks
     origin: Origin
     transport: httpx.AsyncBaseTransport
     stream: object = None
@@ -36,18 +46,12 @@ class Slot:
     reused: bool = False
 
     def alive(self) -> bool:
-        """Whether the connection is open and silent; a server that closed it has made it readable."""
+        """Whether the connection is open and silent; a server that closed it or goes on talking has made it readable."""
         info = getattr(self.stream, "get_extra_info", None)
         sock = info("socket") if info else None
-        return info is not None and sock is not None and sock.fileno() >= 0 and not info("is_readable")
-
-
-@define(eq=False)
-class _Stacks:
-    """The slots of one event loop."""
-
-    gate: Gate
-    idle: dict[Origin, deque[Slot]] = field(factory=lambda: defaultdict(deque))
+        if info is None or sock is None or sock.fileno() < 0:
+            return False
+        return not info("is_readable") and not _overfed(self.transport)
 
 
 class Slots:
@@ -57,35 +61,34 @@ class Slots:
         self._connect = connect
         self._limits = limits
         self._now = now
-        self._closed = False
-        self._here: RunVar[_Stacks] = RunVar("llmcore_slots")
+        self._here: RunVar[Stacks] = RunVar("llmcore_slots")
 
     async def take(self, origin: Origin, timeout: float) -> Slot:
         """The freshest open connection to `origin`, or a slot that will make one. Raises PoolTimeout."""
-        stacks = self._stacks()
-        await stacks.gate.enter(timeout)
-        stack = stacks.idle[origin]
+        home = self._home()
+        await home.gate.enter(timeout)
+        stack = home.idle[origin]
         try:
-            await self._close_oldest(stack)
+            while stack and stack[0].idle_since + self._limits.idle_s < self._now():
+                await _close(stack.popleft())
             while stack:
                 slot = stack.pop()
                 if slot.alive():
                     slot.reused = True
                     return slot
                 await _close(slot)
+            return Slot(home, origin, self._connect(origin))
         except BaseException:
-            stacks.gate.leave()
+            home.gate.leave()
             raise
-        return Slot(origin, self._connect(origin))
 
     async def give(self, slot: Slot) -> None:
         """Back on the stack: the answer was read to its end."""
-        stacks = self._stacks()
-        stack = stacks.idle[slot.origin]
+        stack = slot.home.idle[slot.origin]
         slot.idle_since = self._now()
         stack.append(slot)
-        stacks.gate.leave()
-        if self._closed or len(stack) > self._limits.max_idle:
+        slot.home.gate.leave()
+        if slot.home.closed or len(stack) > self._limits.max_idle:
             await _close(stack.popleft())
 
     async def drop(self, slot: Slot) -> None:
@@ -93,7 +96,7 @@ class Slots:
         try:
             await _close(slot)
         finally:
-            self._stacks().gate.leave()
+            slot.home.gate.leave()
 
     async def renew(self, slot: Slot) -> None:
         """The same place in the count with a new connection."""
@@ -101,26 +104,34 @@ class Slots:
         slot.transport, slot.stream, slot.reused = self._connect(slot.origin), None, False
 
     async def aclose(self) -> None:
-        """Close what is idle here; what is still in use closes when it is dropped."""
-        self._closed = True
-        idle = self._stacks().idle
-        while idle:
-            _, stack = idle.popitem()
+        """Close what is idle on this loop; what is in use closes when it is given back. A later call starts afresh."""
+        home = self._home()
+        home.closed = True
+        while home.idle:
+            _, stack = home.idle.popitem()
             while stack:
                 await _close(stack.pop())
 
-    async def _close_oldest(self, stack: deque[Slot]) -> None:
-        while stack and stack[0].idle_since + self._limits.idle_s < self._now():
-            await _close(stack.popleft())
-
-    def _stacks(self) -> _Stacks:
-        stacks = self._here.get(None)
-        if stacks is None:
-            stacks = _Stacks(Gate(self._limits.max_open))
-            self._here.set(stacks)
-        return stacks
+    def _home(self) -> Stacks:
+        home = self._here.get(None)
+        if home is None or home.closed:
+            home = Stacks(Gate(self._limits.max_open))
+            self._here.set(home)
+        return home
 
 
 async def _close(slot: Slot) -> None:
     with anyio.move_on_after(CLEANUP_S, shield=True):
         await slot.transport.aclose()
+
+
+def _overfed(transport: httpx.AsyncBaseTransport) -> bool:
+    """Whether bytes beyond the last answer have been read already; they would pass for the next answer.
+
+    httpcore keeps them where no public name leads; where these names are gone, nothing is known.
+    """
+    for connection in getattr(getattr(transport, "_pool", None), "connections", ()):
+        parser = getattr(getattr(connection, "_connection", None), "_h11_state", None)
+        if parser is not None and parser.trailing_data[0]:
+            return True
+    return False
