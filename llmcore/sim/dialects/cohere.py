@@ -185,8 +185,9 @@ def _thinking(body: Fields) -> tuple[bool, int | None]:
     thinking = body.object("thinking")
     if thinking is None:
         return False, None
+    budget = thinking.integer("token_budget")
     on = thinking.word("type", "enabled", "disabled") != "disabled"
-    return on, thinking.integer("token_budget")
+    return on and budget != 0, budget
 
 
 def _format(body: Fields) -> Any:
