@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "llmcore"
 
 STDLIB = frozenset(sys.stdlib_module_names)
-HTTP = {"httpx", "httpcore", "pyreqwest", "aiohttp"}
+HTTP = {"httpx", "httpcore", "pyreqwest", "aiohttp", "yarl", "certifi"}
 IMPURE = {"asyncio", "anyio", "time", "random", "os", "socket", "ssl", "threading", "subprocess", "selectors"}
 
 # room -> (rooms of ours that it may import, libraries that it may import, modules of the standard library that it may not)
@@ -34,7 +34,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         {"asyncio", "time", "random"},
     ),
     "wire": ({"types", "errors", "provider", "wire"}, {"msgspec", "attrs"}, IMPURE),
-    "transport": ({"errors", "config", "clock", "transport"}, HTTP | {"anyio", "attrs", "sniffio"}, set()),
+    "transport": ({"_version", "errors", "config", "clock", "transport"}, HTTP | {"anyio", "attrs", "sniffio"}, set()),
     "manager": (
         {"check", "provider", "meter", "types", "errors", "config", "clock", "manager"},
         {"anyio", "attrs", "structlog"},
@@ -75,6 +75,7 @@ CLI = (
         "gateway",
         "loader",
         "manager",
+        "meter",
         "prices",
         "provider",
         "providers",
