@@ -61,14 +61,16 @@ class Details:
 
 def joined_sound(sound: Mapping[str, Any]) -> dict[str, Any]:
     """The pieces of a spoken answer as one `audio` object; every piece is base64 of its own."""
-    if not (sound.get("data") or sound.get("id") or sound.get("transcript")):
-        return {}
     whole = dict(sound)
     if "transcript" in whole:
         whole["transcript"] = "".join(whole["transcript"])
     if "data" in whole:
-        try:
-            whole["data"] = b64encode(b"".join(b64decode(piece) for piece in whole["data"])).decode()
-        except (binascii.Error, ValueError):
-            whole["data"] = "".join(whole["data"])
-    return whole
+        whole["data"] = _joined_base64(whole["data"])
+    return whole if whole.get("data") or whole.get("id") or whole.get("transcript") else {}
+
+
+def _joined_base64(pieces: list[str]) -> str:
+    try:
+        return b64encode(b"".join(b64decode(piece) for piece in pieces)).decode()
+    except (binascii.Error, ValueError):
+        return "".join(pieces)

@@ -262,8 +262,8 @@ class OpenAIStreamDecoder(StreamDecoder):
         if said := as_str(sound.get("transcript")):
             self._say(said, events)
         for key, value in sound.items():
-            if key in ("data", "transcript") and isinstance(value, str):
-                self._sound.setdefault(key, []).append(value)
+            if key in ("data", "transcript"):
+                self._sound.setdefault(key, []).append(as_str(value) or "")
             elif value:
                 self._sound[key] = value
 
