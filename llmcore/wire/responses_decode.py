@@ -48,7 +48,7 @@ class Item:
     """
 
     def __init__(self, latest: dict[str, Any], call: int, origin: str) -> None:
-        self.latest = latest
+        self.latest = latest = _sendable(latest)
         self.type = as_str(latest.get("type")) or ""
         self.id = as_str(latest.get("id"))
         self.closed = False
@@ -93,7 +93,7 @@ class Item:
         """The item is done: bring what is missing, and the seal that goes back with it."""
         if self.closed:
             return
-        self.latest = final or self.latest
+        self.latest = _sendable(final) or self.latest
         if self.type == "message":
             self._close_message(events)
         elif self.type == "reasoning":
@@ -101,7 +101,7 @@ class Item:
         elif self.type == "function_call":
             self._close_call(events)
         else:
-            events.append(PartDelta(Opaque(_sendable(self.latest), self._origin)))
+            events.append(PartDelta(Opaque(self.latest, self._origin)))
         self.closed = True
 
     def _send(self, kind: Kind, part: int, piece: str, events: list[Event]) -> None:
@@ -145,7 +145,7 @@ class Item:
         if (phase := as_str(self.latest.get("phase"))) and {*self._sent} == {"text"} and not self._overtaken:
             events.append(TextDelta("", phase, self._origin))
         if notes := [note for part in parts for note in as_list(part.get("annotations"))]:
-            events.append(PartDelta(Opaque(_sendable({"annotations": notes}), self._origin)))
+            events.append(PartDelta(Opaque({"annotations": notes}, self._origin)))
 
     def _close_reasoning(self, events: list[Event]) -> None:
         thoughts = {
@@ -159,7 +159,7 @@ class Item:
         withheld = sealed is not None and (self._overtaken or not shown)
         if self._overtaken and shown and sealed is None:
             return
-        events.append(ThinkingDelta("", sealed, withheld, _sendable(self.latest), self._origin))
+        events.append(ThinkingDelta("", sealed, withheld, self.latest, self._origin))
 
     def _close_call(self, events: list[Event]) -> None:
         self.open(events, nameless=True)
@@ -310,14 +310,14 @@ def _texts(value: Json) -> list[str]:
     return [text for part in contents(value) if (text := as_str(part.get("text")))]
 
 
-def _sendable(value: dict[str, Any]) -> Any:
+def _sendable(value: dict[str, Any]) -> dict[str, Any]:
     """`value` as it came, but for lone surrogates and endless integers, which could not be sent back."""
     try:
         dumps(value)
     except RecursionError:
         raise MalformedResponseError("the JSON is nested too deeply", phase="parse") from None
     except (UnicodeEncodeError, OverflowError):
-        return json.loads(join_surrogates(json.dumps(value, ensure_ascii=False)), parse_int=_integer)
+        return as_dict(json.loads(join_surrogates(json.dumps(value, ensure_ascii=False)), parse_int=_integer))
     return value
 
 

@@ -290,6 +290,16 @@ def test_lone_surrogates_and_endless_numbers_can_be_sent_back() -> None:
     assert b"web_search_call" in (WIRE.encode_generate(again, stream=False).http.body or b"")
 
 
+def test_every_mark_of_an_answer_can_be_sent_back() -> None:
+    output = [message("a", phase="PH"), reasoning("b", sealed="SE"), call("NAME", "{}", "CALL")]
+    raw = body(answer(*output)).replace(b'"PH"', b'"\\ud83d"').replace(b'"SE"', b'"\\ud83d"')
+    raw = raw.replace(b'"NAME"', b'"n\\ud83d"').replace(b'"CALL"', b'"c\\ud83d"')
+    found = WIRE.decode_generate(raw, ASK)
+    assert isinstance(found, GenerationResponse)
+    again = WIRE.encode_generate(GenerationRequest([Message.user("?"), found.message]), stream=False)
+    assert (again.http.body or b"").count("\ufffd".encode()) == 4
+
+
 # --------------------------------------------------------------------------------------------------- streams
 
 FULL = answer(
