@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import evolve, field, frozen
 
 from llmcore.errors import (
@@ -14,7 +16,7 @@ from llmcore.errors import (
 from llmcore.wire.classify import ErrorFacts, generic_error_class
 
 
-def _as_set(value: int | tuple[int, ...]) -> frozenset[int]:
+def _as_set(value: int | Iterable[int]) -> frozenset[int]:
     return frozenset((value,) if isinstance(value, int) else value)
 
 
@@ -30,7 +32,7 @@ class ErrorRule:
     """
 
     error: type[ProviderError]
-    status: frozenset[int] = field(default=(), converter=_as_set)
+    status: frozenset[int] = field(default=frozenset(), converter=_as_set)
     code: tuple[str, ...] = field(default=(), converter=_as_words)
     words: tuple[str, ...] = field(default=(), converter=_as_words)
 

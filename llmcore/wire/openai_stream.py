@@ -294,7 +294,7 @@ class OpenAIStreamDecoder(StreamDecoder):
 
 def _plain_text(chunk: Json) -> str | None:
     """The text of a chunk that holds nothing else, which is nearly every chunk."""
-    if type(chunk) is not dict or chunk.get("usage") or "error" in chunk:
+    if type(chunk) is not dict or chunk.get("usage") or "error" in chunk or "citations" in chunk:
         return None
     choices = chunk.get("choices")
     if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:

@@ -11,11 +11,16 @@ import pytest
 from llmcore import errors
 from llmcore.errors import ProviderError
 from llmcore.provider import Fold
+from llmcore.providers import find
 from llmcore.types import EmbeddingRequest, GenerationRequest, GenerationResponse
 from llmcore.wire.openai import OpenAIWire
 from tests.corpus import Record, chunkings, records
 
 WIRE = OpenAIWire()
+KINDS = (
+    *("openai", "groq", "deepseek", "openrouter", "mistral", "xai", "perplexity", "huggingface"),
+    "together",
+)
 ASK = GenerationRequest("?", model="m")
 MAX_BYTEWISE = 8_000
 LISTERS = ("openai", "deepseek", "mistral", "cerebras", "bedrock_mantle", "perplexity")
@@ -172,8 +177,8 @@ def agrees(response: GenerationResponse, record: Record) -> None:
     assert response.model == (models[0] if models else None)
 
 
-def streamed(pieces: list[bytes]) -> tuple[GenerationResponse, ProviderError | None]:
-    decoder, fold = WIRE.event_decoder(ASK), Fold()
+def streamed(pieces: list[bytes], wire: OpenAIWire = WIRE) -> tuple[GenerationResponse, ProviderError | None]:
+    decoder, fold = wire.event_decoder(ASK), Fold()
     for piece in pieces:
         for event in decoder.feed(piece):
             fold.add(event)
@@ -187,10 +192,23 @@ def streamed(pieces: list[bytes]) -> tuple[GenerationResponse, ProviderError | N
 
 @pytest.mark.parametrize("record", records(api="chat_completions", operation=("generate", "stream")))
 def test_a_recorded_answer_says_what_its_json_says(record: Record) -> None:
+    says_what_its_json_says(record, WIRE)
+
+
+@pytest.mark.parametrize(
+    "record", records(api="chat_completions", operation=("generate", "stream"), providers=KINDS)
+)
+def test_so_it_does_in_the_vendors_own_wire(record: Record) -> None:
+    wire = find(record.provider).wire
+    assert isinstance(wire, OpenAIWire)
+    says_what_its_json_says(record, wire)
+
+
+def says_what_its_json_says(record: Record, wire: OpenAIWire) -> None:
     if record.framing != "sse":
-        agrees(WIRE.decode_generate(record.body, ASK), record)
+        agrees(wire.decode_generate(record.body, ASK), record)
         return
-    response, error = streamed([record.body])
+    response, error = streamed([record.body], wire)
     if is_failure(record):
         assert isinstance(error, ProviderError)
         return
