@@ -19,21 +19,14 @@ from llmcore.errors import (
 )
 from llmcore.provider import Fold
 from llmcore.types import Finished, GenerationRequest, GenerationResponse
-from llmcore.wire.base import (
-    Encoded,
-    HttpRequest,
-    Json,
-    Pending,
-    Warnings,
-    as_list,
-    as_str,
-    parse_object,
-)
+from llmcore.wire.base import Encoded, HttpRequest, Pending, Warnings
 from llmcore.wire.classify import ErrorFacts, facts_of, status_in_body
 from llmcore.wire.openai import FEATURES, OpenAIWire, Operation
 from llmcore.wire.openai_errors import ErrorRule
-from llmcore.wire.responses_decode import STATUSES, Output, finish_of, usage_of
+from llmcore.wire.read import Json, as_list, as_str, parse_object
+from llmcore.wire.responses_decode import Output
 from llmcore.wire.responses_encode import response_body
+from llmcore.wire.responses_end import STATUSES, finish_of, usage_of
 from llmcore.wire.responses_stream import ResponsesDecoder
 from llmcore.wire.structured import validated
 

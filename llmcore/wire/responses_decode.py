@@ -12,32 +12,19 @@ from typing import Any, Literal, TypeAlias
 from llmcore.errors import MalformedResponseError
 from llmcore.types import (
     Event,
-    FinishReason,
     Opaque,
     PartDelta,
     Refusal,
     TextDelta,
     ThinkingDelta,
     ToolCallDelta,
-    Usage,
-)
-from llmcore.wire.base import (
-    Json,
-    SurrogateJoiner,
-    as_count,
-    as_dict,
-    as_list,
-    as_str,
-    dumps,
-    join_surrogates,
 )
 from llmcore.wire.openai_decode import json_text
-from llmcore.wire.openai_usage import cost
+from llmcore.wire.read import Json, SurrogateJoiner, as_dict, as_list, as_str, dumps, join_surrogates
 
 Kind: TypeAlias = Literal["text", "refusal", "summary", "reasoning", "arguments"]
 
 _BETWEEN_THOUGHTS = "\n\n"
-STATUSES = frozenset({"completed", "incomplete", "failed", "cancelled", "queued", "in_progress"})
 _SAID = {"output_text", "text", None}
 
 
@@ -194,14 +181,15 @@ class Output:
         latest, index = as_dict(event.get("item")), event.get("output_index")
         id_ = as_str(latest.get("id"))
         known = self._find(id_, None if id_ else index, as_str(latest.get("type")))
-        if known is None or known.closed:
+        if latest and (known is None or known.closed):
             self._new(latest, index, events)
 
     def end(self, event: dict[str, Any], events: list[Event]) -> None:
         """`response.output_item.done`."""
         final = as_dict(event.get("item"))
         item = self._find(as_str(final.get("id")), event.get("output_index"), as_str(final.get("type")))
-        (item or self._new(final, event.get("output_index"), events)).close(final, events)
+        if final:
+            (item or self._new(final, event.get("output_index"), events)).close(final, events)
 
     def of(self, event: dict[str, Any], type_: str, events: list[Event]) -> Item:
         """The item of that type which a delta belongs to: by its id, else its index, else the last one."""
@@ -216,8 +204,8 @@ class Output:
         """The final list of items: each closes the one that it is the end of, or is new. It may be empty."""
         events: list[Event] = []
         waiting = list(self.items)
-        for final in map(as_dict, finals):
-            same = [item for item in waiting if item.type == as_str(final.get("type"))]
+        for final in filter(None, map(as_dict, finals)):
+            same = [item for item in waiting if item.type == (as_str(final.get("type")) or "")]
             item = next((one for one in same if one.id and one.id == final.get("id")), None) or next(
                 iter(same), None
             )
@@ -252,51 +240,6 @@ class Output:
             self._calls += 1
             item.open(events)
         return item
-
-
-def finish_of(response: dict[str, Any], output: Output) -> tuple[FinishReason, str | None]:
-    """Finish reason, ours and the vendor's word for it."""
-    status = as_str(response.get("status"))
-    if status == "incomplete":
-        reason = as_str(as_dict(response.get("incomplete_details")).get("reason"))
-        return _INCOMPLETE.get(reason or "", "unknown"), reason or status
-    if status == "cancelled":
-        return "cancelled", status
-    if status not in {"completed", None}:
-        return "unknown", status
-    if output.has_calls:
-        return "tool_calls", status
-    return ("refusal" if output.refused else "stop"), status
-
-
-_INCOMPLETE: dict[str, FinishReason] = {
-    "max_output_tokens": "length",
-    "max_tokens": "length",
-    "content_filter": "content_filter",
-}
-
-
-def usage_of(value: Json) -> Usage:
-    """The `usage` object; a part that is larger than its whole is unknown."""
-    usage = as_dict(value)
-    if not usage:
-        return Usage()
-    read, wrote = as_count(usage.get("input_tokens")), as_count(usage.get("output_tokens"))
-    details = as_dict(usage.get("input_tokens_details"))
-    return Usage(
-        read,
-        wrote,
-        _part(details.get("cached_tokens"), read),
-        _part(details.get("cache_write_tokens"), read),
-        _part(as_dict(usage.get("output_tokens_details")).get("reasoning_tokens"), wrote),
-        cost(usage),
-        raw=usage,
-    )
-
-
-def _part(value: Json, whole: int | None) -> int | None:
-    count = as_count(value)
-    return None if count is None or (whole is not None and count > whole) else count
 
 
 def contents(value: Json) -> list[dict[str, Any]]:
