@@ -19,9 +19,10 @@ from llmcore.sim.faults import Fault
 from llmcore.sim.http import HttpRequest
 from llmcore.sim.model import answer, input_tokens
 from llmcore.sim.places import Places
-from llmcore.sim.plan import Send, Speed, Step, plan, status_line
+from llmcore.sim.plan import Speed, plan, status_line
 from llmcore.sim.record import Record, Tally
 from llmcore.sim.script import Script, ScriptRun, Subject
+from llmcore.sim.steps import Send, Step
 from llmcore.sim.values import NO_COUNTS, Answer, ApiError, Counts, Frame, Reply, Understood, whole
 from llmcore.sim.vectors import embed
 

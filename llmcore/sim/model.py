@@ -6,7 +6,8 @@ What a prompt can command (the last user turn; the first rule that fits wins):
     tool_choice "required" or a name       that tool is called, with arguments that fit its schema
     the prompt names a tool                it is called; two names (or "twice"): two calls, unless parallel calls are off
                                            `call weather with {"city": "Oslo"}` sets the arguments
-    a response format                      JSON of that schema
+    a response format, or a system text    JSON of that schema
+      with "JSON schema: {...}"
     "say: ..."                             exactly that text
     "count: 60"                            sixty words
     "refuse: ..."                          a refusal in those words
@@ -157,10 +158,10 @@ def _text(asked: Understood, key: str) -> str:
     results = _results(asked)
     if results:
         return " ".join(results)
+    if (schema := _schema(asked)) is not None:
+        return json.dumps(instance_of(schema), ensure_ascii=False)
     if asked.format == "json":
         return json.dumps({"answer": _sentence(key)})
-    if asked.format is not None:
-        return json.dumps(instance_of(asked.format), ensure_ascii=False)
     prompt = asked.prompt.lstrip()
     if prompt.startswith("say:"):
         return prompt[4:].removeprefix(" ")
@@ -169,6 +170,19 @@ def _text(asked: Understood, key: str) -> str:
     if prompt.startswith("describe:"):
         return json.dumps(_description(asked), ensure_ascii=False)
     return _sentence(key)
+
+
+def _schema(asked: Understood) -> Any:
+    """The schema asked for, or one that the system text shows after the words "JSON schema"."""
+    if asked.format is not None and asked.format != "json":
+        return asked.format
+    system = "".join(turn.text for turn in asked.turns if turn.role == "system")
+    if shown := re.search(r"JSON schema:?\s*(?=\{)", system):
+        try:
+            return json.JSONDecoder().raw_decode(system, shown.end())[0]
+        except ValueError:
+            return None
+    return None
 
 
 def _results(asked: Understood) -> list[str]:

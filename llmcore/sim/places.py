@@ -10,6 +10,7 @@ from llmcore.sim.dialects.base import Ask, Dialect
 from llmcore.sim.dialects.cohere import CohereDialect
 from llmcore.sim.dialects.flavours import FLAVOURS
 from llmcore.sim.dialects.gemini import GeminiDialect
+from llmcore.sim.dialects.huggingface import HuggingFaceDialect
 from llmcore.sim.dialects.ollama import OllamaDialect
 from llmcore.sim.dialects.openai import OpenAIDialect
 from llmcore.sim.dialects.replicate import ReplicateDialect
@@ -120,6 +121,8 @@ def _dialects(place: str) -> tuple[Dialect, ...]:
             return (CohereDialect(),)
         case "replicate":
             return (ReplicateDialect(),)
+        case "huggingface":
+            return (HuggingFaceDialect(),)
         case "azure":
             return (AzureDialect(), AzureResponses())
         case _:

@@ -9,49 +9,12 @@ import zlib
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from itertools import pairwise
-from typing import TypeAlias
 
 from attrs import evolve, frozen
 
 from llmcore.sim.faults import Fault
+from llmcore.sim.steps import END, Close, Flood, Hang, Send, Step, Wait, broken_off
 from llmcore.sim.values import Frame, Reply
-
-
-@frozen
-class Send:
-    """Bytes, and how many tokens they carry."""
-
-    data: bytes
-    tokens: int = 0
-
-
-@frozen
-class Wait:
-    """Nothing for so long."""
-
-    seconds: float
-
-
-@frozen
-class Hang:
-    """Nothing more, for ever; the connection stays open until the client leaves."""
-
-
-@frozen
-class Close:
-    """The end of the connection: FIN, or RST."""
-
-    reset: bool = False
-
-
-@frozen
-class Flood:
-    """The same bytes for ever, as fast as the client reads."""
-
-    data: bytes
-
-
-Step: TypeAlias = Send | Wait | Hang | Close | Flood
 
 
 @frozen
@@ -68,7 +31,6 @@ class Speed:
 
 _NO_FAULT = Fault()
 _NO_SPEED = Speed()
-_END = Send(b"")
 _BEFORE_RESET = 0.02
 """Seconds in which the bytes before a reset reach the reader; a reset may overtake them otherwise."""
 _HTTP_ONLY_CLOSE = b"connection: close\r\n"
@@ -97,11 +59,11 @@ def plan(
         [*_paced(frames, speed)] if reply.streamed else [Send(f.data, f.tokens) for f in frames]
     )
     steps, length = _encoded(steps, fault)
-    steps = _broken_off(steps, fault, reply)
+    steps = broken_off(steps, fault, reply)
     chunked = reply.streamed and not http10 and fault.content_length_off is None
     keep_alive = keep_alive and not (reply.streamed and http10)
     head = _head(reply, fault, headers, chunked=chunked, length=length, keep_alive=keep_alive)
-    body = [*_framed(steps, fault)] if chunked else [step for step in steps if step != _END]
+    body = [*_framed(steps, fault)] if chunked else [step for step in steps if step != END]
     waits = _waits_before(reply, fault, speed)
     done: list[Step] = [] if keep_alive and not fault.content_length_off else [Close()]
     return tuple(_joined([*waits, *_head_steps(head, fault), *_slowed(body, fault), *done], fault))
@@ -214,95 +176,6 @@ def _packed(step: Step, packer: zlib._Compress) -> Step:
     return evolve(step, data=packer.compress(step.data) + packer.flush(zlib.Z_SYNC_FLUSH))
 
 
-# ------------------------------------------------------------------------------------------- cuts and stalls
-
-
-def _broken_off(steps: list[Step], fault: Fault, reply: Reply) -> list[Step]:
-    """The steps up to where the fault breaks them off; a whole body ends with an empty Send."""
-    if fault.cut_after == "headers":
-        return [_ending(fault)]
-    if fault.comment_every_s is not None:
-        return [Send(b": keep-alive\n\n"), Wait(fault.comment_every_s)] * 100_000
-    if fault.flood:
-        return [*steps, Flood(b"x" * 65_536)]
-    if (at := fault.cut_after_bytes) is not None:
-        return [*_first_bytes(steps, at), _ending(fault)]
-    if (at := fault.cut_after_events) is not None:
-        return [*_first_events(steps, at, reply), _ending(fault)]
-    if (at := fault.stall_after_bytes) is not None:
-        return _stalled(steps, _first_bytes(steps, at), fault)
-    if (at := fault.stall_after_events) is not None:
-        return _stalled(steps, _first_events(steps, at, reply), fault)
-    return [*steps, _END]
-
-
-def _ending(fault: Fault) -> Step:
-    return _END if fault.cut_how == "end" else Close(reset=fault.cut_how == "reset")
-
-
-def _stalled(steps: list[Step], begun: list[Step], fault: Fault) -> list[Step]:
-    if fault.stall_s is None:
-        return [*begun, Hang()]
-    sent = sum(len(step.data) for step in begun if isinstance(step, Send))
-    return [*begun, Wait(fault.stall_s), *_after_bytes(steps, sent), _END]
-
-
-def _first_events(steps: list[Step], events: int, reply: Reply) -> list[Step]:
-    if not reply.streamed:
-        length = sum(len(step.data) for step in steps if isinstance(step, Send))
-        return _first_bytes(steps, length // 2)
-    sends = [step for step in steps if isinstance(step, Send) and step.tokens]
-    if len(sends) <= events:
-        return _until_end(steps)
-    at = _position(steps, events)
-    while at and isinstance(steps[at - 1], Wait):
-        at -= 1
-    return steps[:at]
-
-
-def _position(steps: list[Step], events: int) -> int:
-    seen = 0
-    for at, step in enumerate(steps):
-        if isinstance(step, Send) and step.tokens:
-            if seen == events:
-                return at
-            seen += 1
-    return len(steps)
-
-
-def _until_end(steps: list[Step]) -> list[Step]:
-    """Up to the last visible step: too few events to cut among them."""
-    visible = [at for at, step in enumerate(steps) if isinstance(step, Send) and step.tokens]
-    return steps[: visible[-1] + 1] if visible else steps[:1]
-
-
-def _first_bytes(steps: list[Step], limit: int) -> list[Step]:
-    kept: list[Step] = []
-    for step in steps:
-        if isinstance(step, Send):
-            if limit <= 0:
-                break
-            step = evolve(step, data=step.data[:limit])  # noqa: PLW2901 - the cut one
-            limit -= len(step.data)
-        kept.append(step)
-    return kept
-
-
-def _after_bytes(steps: list[Step], offset: int) -> list[Step]:
-    kept: list[Step] = []
-    for step in steps:
-        if isinstance(step, Send):
-            skipped = min(offset, len(step.data))
-            offset -= skipped
-            if skipped == len(step.data):
-                continue
-            step = evolve(step, data=step.data[skipped:])  # noqa: PLW2901 - the rest of it
-        elif offset:
-            continue
-        kept.append(step)
-    return kept
-
-
 # ------------------------------------------------------------------------------------------------------ HTTP
 
 
@@ -363,7 +236,7 @@ def chunk(data: bytes) -> bytes:
 def _framed(steps: list[Step], fault: Fault) -> Iterable[Step]:
     for step in steps:
         if isinstance(step, Flood):
-            yield Flood(chunk(step.data))
+            yield Flood(chunk(step.data), step.pause_s)
         elif not isinstance(step, Send):
             yield step
         elif step.data:
@@ -371,7 +244,7 @@ def _framed(steps: list[Step], fault: Fault) -> Iterable[Step]:
             yield Send(b"zz\r\n" + step.data if bad else chunk(step.data), step.tokens)
         elif fault.chunks == "no-final":
             yield Close()
-        elif step == _END:
+        elif step == END:
             yield Send(b"0\r\n\r\n")
 
 

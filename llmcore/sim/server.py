@@ -21,9 +21,10 @@ from attrs import evolve
 from llmcore.sim.desk import Desk
 from llmcore.sim.http import BadRequest, HttpRequest, RequestReader
 from llmcore.sim.places import base_path
-from llmcore.sim.plan import Close, Flood, Hang, Send, Speed, Step, Wait, plan
+from llmcore.sim.plan import Speed, plan
 from llmcore.sim.record import Counters, Record
 from llmcore.sim.script import Script
+from llmcore.sim.steps import Close, Flood, Hang, Send, Step, Wait
 from llmcore.sim.values import whole
 
 _RST = struct.pack("ii", 1, 0)
@@ -290,7 +291,7 @@ class _Connection(asyncio.Protocol):
         while isinstance(step, Flood) and self._transport is not None:
             self._transport.write(step.data)
             await self._writable.wait()
-            await asyncio.sleep(0)
+            await asyncio.sleep(step.pause_s)
         await asyncio.Event().wait()
 
 

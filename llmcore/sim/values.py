@@ -148,7 +148,7 @@ class Understood:
     stream_usage: bool = True
     inputs: tuple[str, ...] = ()
     dimensions: int | None = None
-    encoding: Literal["float", "base64"] = "float"
+    encoding: Literal["float", "base64", "int8"] = "float"
     input_type: str | None = None
     single: bool = False
     target: str | None = None

@@ -33,3 +33,11 @@ def as_base64(vector: array[float]) -> str:
         vector = array("f", vector)
         vector.byteswap()
     return base64.b64encode(vector.tobytes()).decode("ascii")
+
+
+def as_int8(vector: array[float]) -> str:
+    """Base64 of signed bytes, stretched over their range, as Perplexity sends it."""
+    most = max(map(abs, vector)) or 1.0
+    return base64.b64encode(array("b", [round(value / most * 127) for value in vector]).tobytes()).decode(
+        "ascii"
+    )

@@ -11,7 +11,8 @@ from attrs import frozen
 class Flavour:
     """strict: unknown fields are refused. reasoning: the field that shows reasoning (None: only counted; "chunks": the
     content is a list). usage_always: streams tell tokens unasked. output_excludes_reasoning: as xAI counts.
-    x_groq: a last chunk as Groq sends it. errors: the shape of an error body. bare_models: models as a plain array.
+    x_groq: a last chunk as Groq sends it. errors: the shape of an error body. bare_models: models as a plain array. int8: embeddings as base64 of
+    signed bytes.
     """
 
     strict: bool = False
@@ -21,6 +22,7 @@ class Flavour:
     x_groq: bool = False
     errors: Literal["openai", "flat", "int_code", "text"] = "openai"
     bare_models: bool = False
+    int8: bool = False
 
 
 FLAVOURS: dict[str, Flavour] = {
@@ -35,7 +37,7 @@ FLAVOURS: dict[str, Flavour] = {
     "mistral": Flavour(reasoning="chunks", usage_always=True, errors="flat"),
     "xai": Flavour(output_excludes_reasoning=True),
     "fireworks": Flavour(),
-    "perplexity": Flavour(usage_always=True, errors="int_code"),
+    "perplexity": Flavour(usage_always=True, errors="int_code", int8=True),
     "cerebras": Flavour(reasoning="reasoning", errors="flat"),
     "vllm": Flavour(reasoning="reasoning", errors="int_code"),
     "llamacpp": Flavour(errors="int_code"),

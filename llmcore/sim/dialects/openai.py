@@ -108,9 +108,9 @@ class OpenAIDialect(OpenAIAnswers):
             show_thinking=thinking,
             stream_usage=self.flavour.usage_always or bool(options and options.flag("include_usage")),
         )
-        return self._sealed(asked, body, named)
+        return self.sealed(asked, body, named)
 
-    def _sealed(self, asked: Understood, body: Fields, named: dict[str, str]) -> Understood:
+    def sealed(self, asked: Understood, body: Fields, named: dict[str, str]) -> Understood:
         """`asked` with the fields that nobody read; a strict vendor refuses those."""
         if named.get("model"):
             body.ignore("model")
@@ -135,10 +135,16 @@ class OpenAIDialect(OpenAIAnswers):
             model=named.get("model") or str(body.need("model")),
             inputs=inputs,
             dimensions=_first(body.integer("dimensions"), body.integer("output_dimension")),
-            encoding="base64" if body.word("encoding_format", "float", "base64") == "base64" else "float",
+            encoding=self.encoding_of(body),
         )
         body.ignore("user", "output_dtype")
-        return self._sealed(asked, body, named)
+        return self.sealed(asked, body, named)
+
+    def encoding_of(self, body: Fields) -> Literal["float", "base64", "int8"]:
+        """Floats, base64 of float32, or (Perplexity alone) base64 of signed bytes."""
+        if self.flavour.int8:
+            return "int8" if body.word("encoding_format", "base64_int8") else "float"
+        return "base64" if body.word("encoding_format", "float", "base64") == "base64" else "float"
 
     def read_models(self, ask: Ask, named: dict[str, str]) -> Understood:
         return Understood(dialect=self.name, operation="models")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llmcore.sim.dialects.base import Dialect, dumps, sse
@@ -21,10 +22,12 @@ from llmcore.sim.values import (
     Understood,
     whole,
 )
-from llmcore.sim.vectors import as_base64
+from llmcore.sim.vectors import as_base64, as_int8
 
 CREATED = 1_795_219_200
 """2026-11-21, a fixed day, so that the same request gives the same bytes."""
+
+_ENCODERS: dict[str, Callable[[array[float]], Any]] = {"float": list, "base64": as_base64, "int8": as_int8}
 
 FINISH: dict[str, str] = {
     "stop": "stop",
@@ -174,7 +177,7 @@ class OpenAIAnswers(Dialect):
             {
                 "object": "embedding",
                 "index": at,
-                "embedding": as_base64(vector) if asked.encoding == "base64" else list(vector),
+                "embedding": _ENCODERS[asked.encoding](vector),
             }
             for at, vector in enumerate(vectors)
         ]

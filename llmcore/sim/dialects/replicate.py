@@ -50,6 +50,7 @@ class ReplicateDialect(Dialect):
         ("GET", _V + rf"/predictions/{_ID}/stream", "events"),
         ("POST", _V + rf"/predictions/{_ID}/cancel", "cancel"),
         ("GET", _V + r"/models", "models"),
+        ("GET", _V + r"/collections/(?P<id>[\w-]+)", "models"),
     )
 
     def __init__(self) -> None:
@@ -105,7 +106,7 @@ class ReplicateDialect(Dialect):
         return read
 
     def read_models(self, ask: Ask, named: dict[str, str]) -> Understood:
-        return Understood(dialect=self.name, operation="models")
+        return Understood(dialect=self.name, operation="models", target=named.get("id"))
 
     # -------------------------------------------------------------------------------------------- the runs
 
@@ -155,6 +156,8 @@ class ReplicateDialect(Dialect):
             for name in names
             for owner, _, rest in [name.partition("/")]
         ]
+        if asked.target is not None:
+            return whole(dumps({"name": asked.target, "slug": asked.target, "models": rows}))
         return whole(dumps({"results": rows, "next": None, "previous": None}))
 
     def refused(self, error: ApiError) -> Reply:
