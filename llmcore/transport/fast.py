@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.client import ClientTimeout
+from aiohttp.client_middlewares import ClientHandlerType
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
@@ -87,15 +88,19 @@ class FastTransport:
     async def _exchange(
         self, home: _Home, call: Call, headers: dict[str, str], origin: Origin, connect: float
     ) -> aiohttp.ClientResponse:
-        return await home.session.request(
-            call.method,
-            _url(call.url),
-            data=_payload(call.body),
-            headers=headers,
-            allow_redirects=False,
-            timeout=_timeout(connect),
-            ssl=(self._tls or system_tls()) if origin.scheme == "https" else True,
-        )
+        try:
+            return await home.session.request(
+                call.method,
+                _url(call.url),
+                data=_payload(call.body),
+                headers=headers,
+                allow_redirects=False,
+                timeout=_timeout(connect),
+                ssl=(self._tls or system_tls()) if origin.scheme == "https" else True,
+                middlewares=None if call.method == "POST" else (_once,),
+            )
+        except _Died as died:
+            raise died.error from died.error.__cause__
 
     def _home(self, write: float) -> _Home:
         key = (asyncio.get_running_loop(), write)
@@ -131,6 +136,20 @@ class _Connector(aiohttp.TCPConnector):
             if connection.protocol is None or not connection.protocol.should_close:
                 return connection
             connection.close()
+
+
+class _Died(Exception):
+    """A dead connection under another name, at which aiohttp does not repeat what it takes for safe to repeat."""
+
+    def __init__(self, error: aiohttp.ClientError) -> None:
+        self.error = error
+
+
+async def _once(request: ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+        raise _Died(exc) from exc
 
 
 @frozen

@@ -10,7 +10,10 @@ from llmcore.errors import PoolTimeout
 
 @frozen
 class Limits:
-    """max_open: calls at the same time. max_idle: connections kept per origin. idle_s: seconds they are kept."""
+    """max_open: calls at the same time. idle_s: seconds that an idle connection is kept.
+
+    max_idle: connections kept per origin (httpx; aiohttp keeps all of them for idle_s).
+    """
 
     max_open: int = 1000
     max_idle: int = 100

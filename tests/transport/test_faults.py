@@ -227,8 +227,14 @@ async def test_header_that_is_none(make: Make, name: str, value: str) -> None:
 # --------------------------------------------------------------------------- before the answer has its headers
 
 
+@pytest.mark.parametrize("method", ["POST", "GET"])
 @pytest.mark.parametrize("fault", ["rst", "fin"])
-async def test_fresh_connection_dies_unanswered(send: Send, fault: str) -> None:
+async def test_fresh_connection_dies_unanswered(make: Make, fault: str, method: str) -> None:
+    transport = make()
+
+    async def send(url: str, body: bytes) -> Reply:
+        return await transport.open(Call(method, url, {}, body if method == "POST" else None), QUICK)
+
     async def script(peer: Peer) -> None:
         await peer.request()
         if fault == "rst":
@@ -267,8 +273,14 @@ async def test_kept_connection_dies_unanswered(send: Send, fault: str) -> None:
     assert server.connections == 2
 
 
+@pytest.mark.parametrize("method", ["POST", "GET"])
 @pytest.mark.parametrize("fault", ["rst", "fin"])
-async def test_replay_dies_too(send: Send, fault: str) -> None:
+async def test_replay_dies_too(make: Make, fault: str, method: str) -> None:
+    transport = make()
+
+    async def send(url: str, body: bytes = b"{}") -> Reply:
+        return await transport.open(Call(method, url, {}, body if method == "POST" else None), QUICK)
+
     with FaultServer(dying(fault, {2, 3})) as server:
         await (await send(server.url)).read(LIMIT)
         error = await failure(send, server.url)
