@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from llmcore.errors import ModelNotFoundError, OverloadedError
 from llmcore.providers.place import Place
-from llmcore.wire.base import Json
 from llmcore.wire.openai import OpenAIWire
 from llmcore.wire.openai_errors import ErrorRule
+from llmcore.wire.read import Json
 
 
 class DeepSeekWire(OpenAIWire):

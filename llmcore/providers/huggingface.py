@@ -11,10 +11,11 @@ from llmcore.config import ProviderConfig
 from llmcore.errors import MalformedResponseError, ModelNotFoundError, ProviderError
 from llmcore.providers.place import Place
 from llmcore.types import EmbeddingRequest, EmbeddingResponse
-from llmcore.wire.base import Json, Warnings, loads
+from llmcore.wire.base import Warnings
 from llmcore.wire.classify import ErrorFacts
 from llmcore.wire.openai import OpenAIWire, Operation
 from llmcore.wire.openai_errors import ErrorRule
+from llmcore.wire.read import Json, loads
 from llmcore.wire.vectors import Vector, checked, vector_of
 
 BASE_URL = "https://router.huggingface.co/v1"

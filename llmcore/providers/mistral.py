@@ -9,10 +9,11 @@ from base64 import b64encode
 from llmcore.errors import OverloadedError, ServerError
 from llmcore.providers.place import Place
 from llmcore.types import Audio, File
-from llmcore.wire.base import Json, Warnings
+from llmcore.wire.base import Warnings
 from llmcore.wire.openai import FEATURES, OpenAIWire
 from llmcore.wire.openai_errors import ErrorRule
 from llmcore.wire.openai_messages import data_uri
+from llmcore.wire.read import Json
 
 _OWN_ID = re.compile(r"[A-Za-z0-9]{9}")
 

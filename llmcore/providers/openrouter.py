@@ -19,10 +19,10 @@ from llmcore.errors import (
     ServerError,
 )
 from llmcore.providers.place import Place
-from llmcore.wire.base import as_dict, as_str
 from llmcore.wire.classify import ErrorFacts
 from llmcore.wire.openai import FEATURES, OpenAIWire
 from llmcore.wire.openai_errors import ErrorRule
+from llmcore.wire.read import as_dict, as_str
 
 MAX_UPSTREAM = 300
 

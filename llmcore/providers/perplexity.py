@@ -12,9 +12,10 @@ from attrs import evolve
 from llmcore.errors import MalformedResponseError, QuotaExhaustedError
 from llmcore.providers.place import Place
 from llmcore.types import EmbeddingRequest, File, GenerationRequest, Message, Text
-from llmcore.wire.base import Json, Warnings
+from llmcore.wire.base import Warnings
 from llmcore.wire.openai import FEATURES, OpenAIWire, Operation
 from llmcore.wire.openai_errors import ErrorRule
+from llmcore.wire.read import Json
 from llmcore.wire.vectors import Vector
 
 _PATHS: dict[Operation, str] = {

@@ -7,9 +7,9 @@ from attrs import evolve
 from llmcore.errors import AuthenticationError, ContentFilterError, ModelNotFoundError, QuotaExhaustedError
 from llmcore.providers.place import Place
 from llmcore.types import Usage
-from llmcore.wire.base import Json, as_count, as_dict
 from llmcore.wire.openai import FEATURES, OpenAIWire
 from llmcore.wire.openai_errors import ErrorRule
+from llmcore.wire.read import Json, as_count, as_dict
 
 
 class XaiWire(OpenAIWire):

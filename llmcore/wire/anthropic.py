@@ -19,20 +19,9 @@ from llmcore.wire import structured
 from llmcore.wire.anthropic_decode import decode_message
 from llmcore.wire.anthropic_encode import RequestEncoder, Rules
 from llmcore.wire.anthropic_stream import AnthropicDecoder
-from llmcore.wire.base import (
-    Encoded,
-    HttpRequest,
-    Json,
-    ModelPage,
-    Wire,
-    as_count,
-    as_dict,
-    as_list,
-    as_str,
-    dumps,
-    parse_object,
-)
+from llmcore.wire.base import Encoded, HttpRequest, ModelPage, Wire
 from llmcore.wire.classify import ErrorFacts, facts_of, says_context_length, status_in_body
+from llmcore.wire.read import Json, as_count, as_dict, as_list, as_str, dumps, parse_object
 
 VERSION = "2026-10-21"
 FILES_BETA = "files-api-2025-04-14"

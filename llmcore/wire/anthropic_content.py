@@ -25,7 +25,8 @@ from llmcore.types import (
     ToolCall,
     ToolResult,
 )
-from llmcore.wire.base import Json, Warnings, loads
+from llmcore.wire.base import Warnings
+from llmcore.wire.read import Json, loads
 
 Block = dict[str, Any]
 

@@ -22,15 +22,7 @@ from llmcore.types import (
     ToolCall,
     Usage,
 )
-from llmcore.wire.base import (
-    Json,
-    as_count,
-    as_dict,
-    as_list,
-    as_str,
-    dumps,
-    join_surrogates,
-)
+from llmcore.wire.read import Json, as_count, as_dict, as_list, as_str, dumps, join_surrogates
 
 _FINISH: dict[str | None, FinishReason] = {
     "end_turn": "stop",

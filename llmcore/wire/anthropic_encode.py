@@ -13,7 +13,8 @@ from attrs import frozen
 from llmcore.types import GenerationRequest, JsonSchema, Tool
 from llmcore.wire import structured
 from llmcore.wire.anthropic_content import MessageEncoder
-from llmcore.wire.base import Json, Warnings, merged
+from llmcore.wire.base import Warnings
+from llmcore.wire.read import Json, merged
 
 MIN_BUDGET = 1024
 _REFUSED = "refused by this API version even at its default; not sent (api_version 2023-06-01 takes it)"

@@ -29,17 +29,9 @@ from llmcore.wire.anthropic_decode import (
     usage_of,
     words_of,
 )
-from llmcore.wire.base import (
-    Json,
-    StreamDecoder,
-    SurrogateJoiner,
-    Wire,
-    as_dict,
-    as_list,
-    as_str,
-    loads,
-)
+from llmcore.wire.base import StreamDecoder, Wire
 from llmcore.wire.framing import ServerSentEvents
+from llmcore.wire.read import Json, SurrogateJoiner, as_dict, as_list, as_str, loads
 from llmcore.wire.structured import AnswerEvents
 
 _SHOWN = ("text", "thinking")

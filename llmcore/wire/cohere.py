@@ -33,26 +33,12 @@ from llmcore.types import (
     Opaque,
     Usage,
 )
-from llmcore.wire.base import (
-    Encoded,
-    HttpRequest,
-    Json,
-    ModelPage,
-    StreamDecoder,
-    Warnings,
-    Wire,
-    as_count,
-    as_dict,
-    as_list,
-    as_str,
-    dumps,
-    loads,
-    parse_object,
-)
+from llmcore.wire.base import Encoded, HttpRequest, ModelPage, StreamDecoder, Warnings, Wire
 from llmcore.wire.classify import ErrorFacts
 from llmcore.wire.cohere_encode import CITATIONS, ORIGIN, PLAN, chat_body, embed_body
 from llmcore.wire.deltas import Deltas
 from llmcore.wire.framing import ServerSentEvents
+from llmcore.wire.read import Json, as_count, as_dict, as_list, as_str, dumps, loads, parse_object
 from llmcore.wire.vectors import checked, vector_of
 
 PAGE = 1000

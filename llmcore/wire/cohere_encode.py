@@ -25,8 +25,9 @@ from llmcore.types import (
     ToolCall,
     ToolResult,
 )
-from llmcore.wire.base import Json, Warnings, merged
+from llmcore.wire.base import Warnings
 from llmcore.wire.media import image_url
+from llmcore.wire.read import Json, merged
 
 ORIGIN = "cohere"
 PLAN = "tool_plan"

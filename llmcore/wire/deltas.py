@@ -7,7 +7,7 @@ import json
 import msgspec
 
 from llmcore.types import Event, Part, PartDelta, TextDelta, ThinkingDelta, ToolCallDelta
-from llmcore.wire.base import Json, SurrogateJoiner, as_str, join_surrogates
+from llmcore.wire.read import Json, SurrogateJoiner, as_str, join_surrogates
 
 
 class Deltas:

@@ -28,22 +28,7 @@ from llmcore.types import (
     GenerationResponse,
     ModelInfo,
 )
-from llmcore.wire.base import (
-    Encoded,
-    HttpRequest,
-    Json,
-    ModelPage,
-    StreamDecoder,
-    Warnings,
-    Wire,
-    as_count,
-    as_dict,
-    as_list,
-    as_str,
-    dumps,
-    loads,
-    parse_object,
-)
+from llmcore.wire.base import Encoded, HttpRequest, ModelPage, StreamDecoder, Warnings, Wire
 from llmcore.wire.classify import ErrorFacts
 from llmcore.wire.framing import ServerSentEvents
 from llmcore.wire.gemini_contents import Dialect
@@ -51,6 +36,7 @@ from llmcore.wire.gemini_decode import Reader
 from llmcore.wire.gemini_embed import BATCH, embed_body, embed_response
 from llmcore.wire.gemini_encode import body_of
 from llmcore.wire.gemini_errors import error_class, reason_of
+from llmcore.wire.read import Json, as_count, as_dict, as_list, as_str, dumps, loads, parse_object
 
 FEATURES = frozenset(
     {

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from llmcore.errors import MalformedResponseError
-from llmcore.wire.base import as_dict, as_list, as_str, dumps, join_surrogates
+from llmcore.wire.read import as_dict, as_list, as_str, dumps, join_surrogates
 
 MAX_STEPS = 64
 MAX_ITEMS = 10_000

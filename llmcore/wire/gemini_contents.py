@@ -164,7 +164,7 @@ def _response(result: ToolResult, name: str, dialect: Dialect, warnings: Warning
     answer = None if result.is_error else json_object(result.text)
     if answer is None:
         answer = {"error" if result.is_error else "result": result.text}
-    response = {**_id(result.call_id), "name": name, "response": answer}
+    response: dict[str, Any] = {**_id(result.call_id), "name": name, "response": answer}
     if not isinstance(result.content, str):
         media = tuple(part for part in result.content if not isinstance(part, Text))
         if media:

@@ -22,8 +22,8 @@ from llmcore.types import (
     ToolCallDelta,
     Usage,
 )
-from llmcore.wire.base import SurrogateJoiner, as_count, as_dict, as_list, as_str, join_surrogates
 from llmcore.wire.gemini_args import PartialCall, json_text
+from llmcore.wire.read import SurrogateJoiner, as_count, as_dict, as_list, as_str, join_surrogates
 
 _FILTERED = (
     "SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION "

@@ -10,7 +10,7 @@ from typing import Any
 
 from llmcore.errors import MalformedResponseError
 from llmcore.types import EmbeddingRequest, EmbeddingResponse, Usage
-from llmcore.wire.base import as_count, as_dict, as_list, merged
+from llmcore.wire.read import as_count, as_dict, as_list, merged
 from llmcore.wire.vectors import Vector, checked, vector_of
 
 BATCH = 100

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmcore.types import Effort, GenerationRequest, JsonSchema, Message, Reasoning, Text, Tool
-from llmcore.wire.base import Warnings, merged
+from llmcore.wire.base import Warnings
 from llmcore.wire.gemini_contents import Dialect, contents_of
+from llmcore.wire.read import merged
 
 _LEVELS: dict[Effort, str] = {
     "minimal": "MINIMAL",

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmcore import errors
-from llmcore.wire.base import as_dict, as_list, as_str
 from llmcore.wire.classify import ErrorFacts, says_context_length
+from llmcore.wire.read import as_dict, as_list, as_str
 
 _BAD_KEY = ("api key not valid", "api key expired", "reported as leaked")
 _NO_QUOTA = re.compile(r"\blimit: 0(?![.\d])")

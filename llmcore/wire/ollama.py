@@ -35,26 +35,12 @@ from llmcore.types import (
     ModelInfo,
     Usage,
 )
-from llmcore.wire.base import (
-    Encoded,
-    HttpRequest,
-    Json,
-    ModelPage,
-    StreamDecoder,
-    Warnings,
-    Wire,
-    as_count,
-    as_dict,
-    as_list,
-    as_str,
-    dumps,
-    loads,
-    parse_object,
-)
+from llmcore.wire.base import Encoded, HttpRequest, ModelPage, StreamDecoder, Warnings, Wire
 from llmcore.wire.classify import ErrorFacts, says_context_length
 from llmcore.wire.deltas import Deltas
 from llmcore.wire.framing import JsonLines
 from llmcore.wire.ollama_encode import ORIGIN, chat_body, embed_body
+from llmcore.wire.read import Json, as_count, as_dict, as_list, as_str, dumps, loads, parse_object
 from llmcore.wire.vectors import checked, vector_of
 
 OUT_OF_MEMORY_WAIT = 60.0

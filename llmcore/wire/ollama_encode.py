@@ -28,7 +28,8 @@ from llmcore.types import (
     ToolCall,
     ToolResult,
 )
-from llmcore.wire.base import Json, Warnings, merged
+from llmcore.wire.base import Warnings
+from llmcore.wire.read import Json, merged
 
 ORIGIN = "ollama"
 

@@ -29,10 +29,11 @@ from llmcore.wire import openai_encode as encode
 from llmcore.wire import openai_lists as lists
 from llmcore.wire import openai_messages as turns
 from llmcore.wire import openai_usage as counts
-from llmcore.wire.base import Encoded, HttpRequest, Json, ModelPage, Warnings, Wire, dumps, loads
+from llmcore.wire.base import Encoded, HttpRequest, ModelPage, Warnings, Wire
 from llmcore.wire.classify import ErrorFacts
 from llmcore.wire.openai_errors import ErrorRule, general_error_class
 from llmcore.wire.openai_stream import OpenAIStreamDecoder
+from llmcore.wire.read import Json, dumps, loads
 from llmcore.wire.structured import AnswerEvents, from_tool, validated
 from llmcore.wire.vectors import Vector, vector_of
 

@@ -9,8 +9,8 @@ from typing import Any
 from attrs import define, field
 
 from llmcore.types import Event, ToolCallDelta
-from llmcore.wire.base import join_surrogates
 from llmcore.wire.openai_decode import called, known_id, signature_of
+from llmcore.wire.read import join_surrogates
 
 
 @define

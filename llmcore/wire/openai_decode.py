@@ -21,15 +21,7 @@ from llmcore.types import (
     Thinking,
     ToolCall,
 )
-from llmcore.wire.base import (
-    Json,
-    as_dict,
-    as_list,
-    as_str,
-    dumps,
-    join_surrogates,
-    parse_object,
-)
+from llmcore.wire.read import Json, as_dict, as_list, as_str, dumps, join_surrogates, parse_object
 
 if TYPE_CHECKING:
     from llmcore.wire.openai import OpenAIWire

@@ -16,8 +16,9 @@ from llmcore.types import (
     ResponseFormat,
     Tool,
 )
-from llmcore.wire.base import Json, Warnings, merged
+from llmcore.wire.base import Warnings
 from llmcore.wire.openai_messages import add
+from llmcore.wire.read import Json, merged
 from llmcore.wire.structured import ANSWER_TOOL, as_tool, schema_of, with_prompt
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from attrs import evolve
 
 from llmcore.errors import MalformedResponseError
 from llmcore.types import EmbeddingRequest, EmbeddingResponse, ModelInfo
-from llmcore.wire.base import Json, as_count, as_dict, as_str, parse_object
 from llmcore.wire.openai_usage import count, first
+from llmcore.wire.read import Json, as_count, as_dict, as_str, parse_object
 from llmcore.wire.vectors import checked
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from llmcore.types import (
     ToolCall,
     ToolResult,
 )
-from llmcore.wire.base import Json, Warnings
+from llmcore.wire.base import Warnings
+from llmcore.wire.read import Json
 
 if TYPE_CHECKING:
     from llmcore.wire.openai import OpenAIWire

@@ -7,8 +7,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from llmcore.wire.base import Json
 from llmcore.wire.openai_decode import details_text
+from llmcore.wire.read import Json
 
 
 class Details:

@@ -20,16 +20,7 @@ from llmcore.types import (
     Thinking,
     ThinkingDelta,
 )
-from llmcore.wire.base import (
-    Json,
-    StreamDecoder,
-    SurrogateJoiner,
-    as_dict,
-    as_list,
-    as_str,
-    join_surrogates,
-    loads,
-)
+from llmcore.wire.base import StreamDecoder
 from llmcore.wire.framing import ServerSentEvents
 from llmcore.wire.openai_calls import CallAssembler
 from llmcore.wire.openai_decode import (
@@ -42,6 +33,7 @@ from llmcore.wire.openai_decode import (
     reasoning_text,
 )
 from llmcore.wire.openai_pieces import Details, joined_sound
+from llmcore.wire.read import Json, SurrogateJoiner, as_dict, as_list, as_str, join_surrogates, loads
 from llmcore.wire.structured import AnswerEvents
 
 if TYPE_CHECKING:

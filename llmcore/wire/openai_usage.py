@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from llmcore.types import Usage
-from llmcore.wire.base import Json, as_count, as_dict
+from llmcore.wire.read import Json, as_count, as_dict
 
 
 def usage_in(body: Mapping[str, Any]) -> Json:

@@ -36,26 +36,11 @@ from llmcore.types import (
     TextDelta,
     Usage,
 )
-from llmcore.wire.base import (
-    Encoded,
-    HttpRequest,
-    Json,
-    ModelPage,
-    Pending,
-    StreamDecoder,
-    Warnings,
-    Wire,
-    as_count,
-    as_dict,
-    as_str,
-    dumps,
-    join_surrogates,
-    loads,
-    parse_object,
-)
+from llmcore.wire.base import Encoded, HttpRequest, ModelPage, Pending, StreamDecoder, Warnings, Wire
 from llmcore.wire.classify import ErrorFacts, says_context_length
 from llmcore.wire.deltas import compact
 from llmcore.wire.framing import ServerSentEvents
+from llmcore.wire.read import Json, as_count, as_dict, as_str, dumps, join_surrogates, loads, parse_object
 from llmcore.wire.replicate_encode import body as encoded_body
 from llmcore.wire.replicate_encode import target
 from llmcore.wire.structured import validated
@@ -256,7 +241,7 @@ def _address(value: Mapping[str, Any], name: str) -> str | None:
     """An address that the vendor hands out, if it is one; whether it may be trusted is for the place to say."""
     url = as_str(as_dict(value.get("urls")).get(name))
     parts = _split(url)
-    return url if parts and (parts.hostname or parts.path.startswith("/")) else None
+    return url if parts and url and url.isascii() and (parts.hostname or parts.path.startswith("/")) else None
 
 
 def _split(url: Json) -> SplitResult | None:
@@ -270,7 +255,7 @@ def _split(url: Json) -> SplitResult | None:
 def _own_path(value: Mapping[str, Any]) -> str:
     if (name := as_str(value.get("id"))) is None:
         raise MalformedResponseError("a prediction without an address", phase="parse")
-    return f"/v1/predictions/{quote(name, safe='')}"
+    return f"/v1/predictions/{quote(name, safe='', errors='replace')}"
 
 
 def _cursor(url: Json) -> str | None:

@@ -26,8 +26,9 @@ from llmcore.types import (
     ToolCall,
     ToolResult,
 )
-from llmcore.wire.base import Warnings, merged
+from llmcore.wire.base import Warnings
 from llmcore.wire.media import image_url
+from llmcore.wire.read import merged
 from llmcore.wire.structured import with_prompt
 
 _VERSION = re.compile(r"[0-9a-f]{64}")

@@ -26,9 +26,10 @@ from llmcore.types import (
     ToolCall,
     ToolResult,
 )
-from llmcore.wire.base import Json, Warnings, as_dict, merged
+from llmcore.wire.base import Warnings
 from llmcore.wire.openai_encode import known_effort, prompted
 from llmcore.wire.openai_messages import data_uri, image_url
+from llmcore.wire.read import Json, as_dict, merged
 
 if TYPE_CHECKING:
     from llmcore.wire.responses import ResponsesWire

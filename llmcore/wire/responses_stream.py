@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmcore.types import Event, GenerationRequest
-from llmcore.wire.base import StreamDecoder, as_dict, as_list, loads
+from llmcore.wire.base import StreamDecoder
 from llmcore.wire.framing import ServerSentEvents
+from llmcore.wire.read import as_dict, as_list, loads
 from llmcore.wire.responses_decode import Kind, Output
 
 if TYPE_CHECKING:
