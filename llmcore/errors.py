@@ -122,6 +122,7 @@ class ProviderError(LlmError):
     def reword(self, message: str) -> None:
         """Replace the text; for the one place that redacts."""
         self._message = message[:MAX_MESSAGE]
+        self.args = (self._message, *self.args[1:])
 
     def __str__(self) -> str:
         where = "/".join(part for part in (self.provider, self.model) if part)
@@ -154,9 +155,9 @@ class EndpointError(ProviderError, ConfigurationError):
 
     failover = True
 
-    @property
-    def complaints(self) -> tuple[str, ...]:
-        return (self.message,)
+    def reword(self, message: str) -> None:
+        super().reword(message)
+        self._complaints = (self.message,)
 
 
 class AuthenticationError(ProviderError):

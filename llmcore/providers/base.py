@@ -182,7 +182,8 @@ class HttpProvider:
         return usage if cost is None else evolve(usage, cost_usd=cost)
 
     def blame(self, error: ProviderError, model: str | None, began: float) -> None:
-        """Write on the error what only the leaf knows: who, which model, how long, and the attempt it was."""
+        """Write on the error what only the leaf knows: who, which model, how long, and the attempt it was; redact it."""
+        self.exchange.redacted(error)
         seconds = self.clock.now() - began
         error.provider = self.name
         error.model = model

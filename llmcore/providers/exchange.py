@@ -82,12 +82,13 @@ class Exchange:
                 return
 
     def redacted(self, error: ProviderError) -> ProviderError:
-        """The same error, with no key in its texts."""
+        """The same error, with no key in its texts, nor in those of the errors that it came from."""
         error.reword(redact(error.message, self._api_key))
-        if error.sample:
-            error.sample = redact(error.sample, self._api_key)
-        if error.code:
-            error.code = redact(error.code, self._api_key)
+        for name in ("sample", "code", "type", "request_id"):
+            if text := getattr(error, name):
+                setattr(error, name, redact(text, self._api_key))
+        if isinstance(error.__cause__, ProviderError):
+            self.redacted(error.__cause__)
         return error
 
     async def aclose(self) -> None:
@@ -119,7 +120,7 @@ class Exchange:
                 status=status,
                 phase="headers",
             )
-        body = await reply.read(MAX_BODY if status < 300 else MAX_ERROR_BODY)
+        body = await _read(reply, status)
         if "date" not in headers:
             headers = {**headers, "date": formatdate(wall_clock(), usegmt=True)}
         error = self._wire.decode_error(status, headers, body)
@@ -129,10 +130,23 @@ class Exchange:
         return error
 
 
+async def _read(reply: Reply, status: int) -> bytes:
+    """The body; of an error status nothing where it is endless or cut, since the status says enough."""
+    if status < 300:
+        return await reply.read(MAX_BODY)
+    try:
+        return await reply.read(MAX_ERROR_BODY)
+    except ProviderError:
+        return b""
+
+
 def _is_html(reply: Reply) -> bool:
     return reply.headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml"))
 
 
 def _where(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "what is no address"
     return f"{parts.scheme}://{parts.hostname}" if parts.hostname else "a path of its own"

@@ -18,7 +18,15 @@ from llmcore.errors import (
     TotalTimeout,
 )
 from llmcore.provider import Fold, events_of
-from llmcore.types import Attempt, Event, Finished, GenerationRequest, RequestWarning, is_visible
+from llmcore.types import (
+    Attempt,
+    Event,
+    Finished,
+    GenerationRequest,
+    GenerationResponse,
+    RequestWarning,
+    is_visible,
+)
 from llmcore.wire.base import EventDecoder, HttpRequest
 
 if TYPE_CHECKING:
@@ -75,7 +83,8 @@ class LeafStream:
     async def next(self) -> Event:
         while not self._ready:
             if self._error is not None:
-                raise self._failed(self._error) from self._error.__cause__
+                error = self._failed(self._error)
+                raise error from error.__cause__
             if self._state != "running":
                 raise StopAsyncIteration
             await self._read_more()
@@ -195,10 +204,8 @@ class LeafStream:
 
     def _failed(self, error: ProviderError) -> ProviderError:
         """The error to raise: itself before anything was visible, an interruption with what came so far after."""
-        if self._visible and not isinstance(error, TotalTimeout):
-            fold = Fold()
-            for event in self._seen:
-                fold.add(event)
+        partial = self._partial() if self._visible else None
+        if partial is not None and not isinstance(error, TotalTimeout):
             cut = StreamInterruptedError(
                 f"the answer was cut: {error.message}",
                 status=error.status,
@@ -208,18 +215,25 @@ class LeafStream:
                 phase="stream",
             )
             cut.__cause__ = error
-            cut.partial = evolve(fold.response(), provider=self._leaf.name, model=self._request.model)
             error = cut
         elif isinstance(error, StreamInterruptedError):
             error.retryable = error.failover = True
+        error.partial = partial
         error.visible_output = self._visible
         error.bytes_received = self._bytes
         error.request_id = error.request_id or self._request_id
-        self._leaf.blame(self._leaf.exchange.redacted(error), self._request.model, self._began)
+        self._leaf.blame(error, self._request.model, self._began)
         if self._state == "running":
             self._state = "failed"
             self._leaf.meter.failed(error)
         return error
+
+    def _partial(self) -> GenerationResponse:
+        """What came before the answer was cut."""
+        fold = Fold()
+        for event in self._seen:
+            fold.add(event)
+        return evolve(fold.response(), provider=self._leaf.name, model=self._request.model)
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
