@@ -81,7 +81,7 @@ def create_manager(
     for entry in config.providers:
         if not entry.enabled:
             continue
-        choice = entry.transport or config.transport
+        choice = config.transport if transport is not None else entry.transport or config.transport
         if choice not in shared:
             shared[choice] = _Shared(_as_transport(transport, choice))
         try:
@@ -115,7 +115,7 @@ async def open(  # noqa: A001 - `llmcore.open` reads as what it does
     """
     environ = os.environ if environ is None else environ
     if source is None:
-        config = await from_environment(environ)
+        config = await from_environment(environ, transport=transport)
     elif isinstance(source, LlmConfig):
         config = source
     else:
@@ -134,14 +134,15 @@ async def open(  # noqa: A001 - `llmcore.open` reads as what it does
             await manager.aclose()
 
 
-async def from_environment(environ: Mapping[str, str]) -> LlmConfig:
+async def from_environment(
+    environ: Mapping[str, str], *, transport: httpx.AsyncBaseTransport | Transport | None = None
+) -> LlmConfig:
     """A provider for each standard key variable that is set, then each local server that answers at its usual address.
 
-    LLMCORE_MODEL ("provider/model", or a model's name) gives the text model. A local server's first model is taken.
+    LLMCORE_MODEL ("provider/model", or a model's name) gives the text model; of a local server that does not have it
+    the first model is taken. transport: what local servers are asked over; it is not closed.
     Raises ConfigurationError where there is nothing to talk to.
     """
-    wanted = environ.get("LLMCORE_MODEL", "")
-    head, _, tail = wanted.partition("/")
     found: list[ProviderConfig] = []
     for kind in kinds():
         place = find(kind)
@@ -149,9 +150,9 @@ async def from_environment(environ: Mapping[str, str]) -> LlmConfig:
             continue
         if place.base_url is None and not any(environ.get(variable) for variable in place.base_url_env):
             continue
-        model = tail if head == kind and tail else wanted if wanted and head not in kinds() else None
-        found.append(ProviderConfig(kind, kind, text_model=model, priority=len(found) + 1))
-    found += await _local_servers(environ, len(found))
+        found.append(ProviderConfig(kind, kind, text_model=_wanted(kind, environ), priority=len(found) + 1))
+    shared = None if transport is None else _Shared(_as_transport(transport, "auto"), holders=1)
+    found += await _local_servers(environ, len(found), shared)
     if not found:
         raise ConfigurationError(
             "nothing to talk to: set a provider's key (such as OPENAI_API_KEY), start a local server (such as "
@@ -160,17 +161,35 @@ async def from_environment(environ: Mapping[str, str]) -> LlmConfig:
     return LlmConfig(found)
 
 
-async def _local_servers(environ: Mapping[str, str], offset: int) -> list[ProviderConfig]:
+def _wanted(kind: str, environ: Mapping[str, str]) -> str | None:
+    """The model that LLMCORE_MODEL names for this kind: its own after "kind/", else any."""
+    wanted = environ.get("LLMCORE_MODEL", "")
+    head, _, tail = wanted.partition("/")
+    if head not in kinds():
+        return wanted or None
+    return tail or None if find(head).kind == kind else None
+
+
+async def _local_servers(
+    environ: Mapping[str, str], offset: int, shared: _Shared | None
+) -> list[ProviderConfig]:
     answers: dict[str, ProviderConfig] = {}
 
     async def ask(kind: str) -> None:
         config = ProviderConfig(kind, kind)
-        provider = create_provider(config, environ=environ)
+        try:
+            lease = None if shared is None else shared.lease()
+            provider = create_provider(config, transport=lease, environ=environ)
+        except ConfigurationError:
+            return
         try:
             with anyio.move_on_after(PROBE_S):
-                models = await provider.list_models()
-                answers[kind] = evolve(config, text_model=models[0].id if models else None)
-        except ProviderError:
+                models = [model.id for model in await provider.list_models()]
+                wanted = _wanted(kind, environ)
+                explicit = wanted is not None and wanted != environ.get("LLMCORE_MODEL")
+                chosen = wanted if explicit or wanted in models or not models else models[0]
+                answers[kind] = evolve(config, text_model=chosen)
+        except (ProviderError, ConfigurationError):
             return
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(PROBE_S):
@@ -185,36 +204,47 @@ async def _local_servers(environ: Mapping[str, str], offset: int) -> list[Provid
 
 def _base_url(place: Place, config: ProviderConfig, environ: Mapping[str, str]) -> tuple[str, bool]:
     """The address, and whether it is one for which the vendor's standard key variable is meant."""
-    from_variable = next(
-        (environ[variable] for variable in place.base_url_env if environ.get(variable)), None
-    )
-    url = config.base_url or from_variable or place.base_url
+    said = next((environ[variable] for variable in place.base_url_env if environ.get(variable)), None)
+    if said is not None and place.read_base_url is not None and not config.base_url:
+        said = place.read_base_url(said)
+    url = config.base_url or said or place.base_url
     if url is None:
         hint = f" or the variable {place.base_url_env[0]}" if place.base_url_env else ""
         raise ConfigurationError(f"base_url: {place.kind} has no address of its own; set base_url{hint}")
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"base_url: {config.name} needs http(s)://host[:port][/path], without a query"
-        )
-    if parts.username or parts.password:
-        raise ConfigurationError("base_url: put the key into api_key, not into the address")
+    _check_url(url, config.name)
     ours = config.base_url is None or place.base_url is None or origin(url) == origin(place.base_url)
     return url, ours
+
+
+def _check_url(url: str, name: str) -> None:
+    try:
+        parts = urlsplit(url)
+        complete = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        parts, complete = urlsplit(""), False
+    if "@" in parts.netloc:
+        raise ConfigurationError("base_url: put the key into api_key, not into the address")
+    sendable = url.isascii() and url.isprintable() and " " not in url
+    if not complete or not sendable or parts.query or parts.fragment:
+        raise ConfigurationError(f"base_url: {name} needs http(s)://host[:port][/path], without a query")
+
+
+def _check_key(key: Secret, where: str) -> Secret:
+    value = key.reveal()
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ConfigurationError(f"{where}: holds spaces, line breaks or characters that no key has")
+    return key
 
 
 def _key(
     place: Place, config: ProviderConfig, environ: Mapping[str, str], *, vendors_own: bool
 ) -> Secret | None:
     if config.api_key:
-        value = config.api_key.reveal()
-        if not value.isascii() or not value.isprintable() or value != value.strip():
-            raise ConfigurationError("api_key: holds spaces, line breaks or characters that no key has")
-        return config.api_key
+        return _check_key(config.api_key, "api_key")
     if vendors_own:
         for variable in place.key_env:
-            if environ.get(variable):
-                return Secret(environ[variable].strip())
+            if value := environ.get(variable, "").strip():
+                return _check_key(Secret(value), f"the variable {variable}")
         if place.key_required:
             named = " or ".join(place.key_env) or "its key"
             raise ConfigurationError(
@@ -236,9 +266,9 @@ def _as_transport(given: httpx.AsyncBaseTransport | Transport | None, choice: Tr
 class _Shared:
     """One transport for many leaves, closed with the last of them."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, *, holders: int = 0) -> None:
         self.transport = transport
-        self.holders = 0
+        self.holders = holders
 
     def lease(self) -> _Lease:
         self.holders += 1
