@@ -39,6 +39,11 @@ def wire_of(config: ProviderConfig) -> AzureWire:
     return AzureWire(root=root, deployments=True, api_version=version)
 
 
+def endpoint_of(text: str) -> str:
+    """AZURE_OPENAI_ENDPOINT as the bare endpoint: many write the beginning of the path into it."""
+    return text.strip().rstrip("/").removesuffix("/v1").removesuffix("/openai")
+
+
 PLACE = Place(
     kind="azure_openai",
     title="Azure OpenAI",
@@ -49,4 +54,5 @@ PLACE = Place(
     auth_prefix="",
     aliases=("azure",),
     configure=wire_of,
+    read_base_url=endpoint_of,
 )

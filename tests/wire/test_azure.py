@@ -28,7 +28,7 @@ from llmcore.errors import (
     UnsupportedFeatureError,
 )
 from llmcore.provider import Fold
-from llmcore.providers.azure_openai import PLACE, wire_of
+from llmcore.providers.azure_openai import PLACE, endpoint_of, wire_of
 from llmcore.types import (
     EmbeddingRequest,
     Event,
@@ -142,6 +142,12 @@ def test_the_place() -> None:
     assert (PLACE.kind, PLACE.auth_header, PLACE.auth_prefix) == ("azure_openai", "api-key", "")
     assert PLACE.base_url is None
     assert PLACE.wire_for(ProviderConfig("a", "azure_openai", api_version="2024-10-21")) == DATED
+
+
+@pytest.mark.parametrize("tail", ["", "/", "/openai", "/openai/", "/openai/v1", "/openai/v1/"])
+def test_the_variable_may_hold_the_beginning_of_the_path(tail: str) -> None:
+    assert endpoint_of("https://r.openai.azure.com" + tail) == "https://r.openai.azure.com"
+    assert PLACE.read_base_url is endpoint_of
 
 
 # ------------------------------------------------------------------------------------------------- requests

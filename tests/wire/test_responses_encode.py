@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from llmcore.config import ProviderConfig
 from llmcore.errors import UnsupportedFeatureError
 from llmcore.providers.openai_responses import PLACE
 from llmcore.types import (
@@ -113,6 +114,14 @@ def test_a_model_that_does_not_reason_is_not_asked_for_seals(model: str) -> None
 def test_a_model_that_reasons_is_asked_for_seals(model: str) -> None:
     assert isinstance(PLACE.wire, ResponsesWire)
     assert sent(wire=PLACE.wire, model=model)["include"] == ["reasoning.encrypted_content"]
+
+
+def test_organization_and_project_go_along() -> None:
+    named = PLACE.wire_for(ProviderConfig("a", "openai_responses", organization="org-1", project="proj_1"))
+    http = named.encode_generate(GenerationRequest("Hi", model="m"), stream=False).http
+    assert http.headers == {"openai-organization": "org-1", "openai-project": "proj_1"}
+    plain = PLACE.wire_for(ProviderConfig("a", "openai_responses"))
+    assert plain.encode_generate(GenerationRequest("Hi", model="m"), stream=False).http.headers == {}
 
 
 def test_extra_is_laid_over_everything() -> None:
