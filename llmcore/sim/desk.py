@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
@@ -17,6 +16,7 @@ from llmcore.sim.dialects.base import Ask, Dialect, error_of
 from llmcore.sim.dialects.replicate import ReplicateDialect
 from llmcore.sim.faults import Fault
 from llmcore.sim.http import HttpRequest
+from llmcore.sim.limits import Gate
 from llmcore.sim.model import answer, input_tokens
 from llmcore.sim.places import Places
 from llmcore.sim.plan import Speed, plan, status_line
@@ -83,7 +83,7 @@ class Desk:
         """A new script, from its beginning. Raises ConfigurationError; then the old one stays."""
         script = Script.of(source)
         self.run = ScriptRun(script, seed=self.seed, now=self.now())
-        self._bucket = (float(script.limits.requests), self.now()) if script.limits else (math.inf, 0.0)
+        self._gate = Gate(script.limits, self.now)
 
     def reset(self) -> None:
         """Forget what was asked; rules count from the beginning again."""
@@ -102,7 +102,7 @@ class Desk:
         heard = self._heard(request, origin)
         record = self._record(request, heard)
         record.fault = fault = self.run.fault_for(_subject(heard, reused=reused), self.now())
-        limited = self._limited()
+        limited = None if self._gate.is_open else self._gate.refusal(heard.counts.input + heard.counts.output)
         if fault is None and limited is None and heard.burst is not None:
             record.status, record.counts = 200, heard.counts
             line, rest = heard.burst
@@ -138,26 +138,9 @@ class Desk:
                 f"date: {formatdate(second, usegmt=True)}\r\nserver: llmcore-sim\r\n".encode(),
             )
         headers = heard.dialect.request_id(f"{record.number:012d}")
-        if (limits := self.run.script.limits) is not None:
-            left = self._bucket[0]
-            full_in = (limits.requests - left) * limits.window_s / limits.requests
-            headers += heard.dialect.limits(limits.requests, int(left), full_in)
+        if not self._gate.is_open:
+            headers += self._gate.headers(heard.dialect)
         return self._date[1] + "".join(f"{name}: {value}\r\n" for name, value in headers).encode()
-
-    def _limited(self) -> ApiError | None:
-        """A token from the bucket, or the 429 that says when there will be one."""
-        if (limits := self.run.script.limits) is None:
-            return None
-        left, since = self._bucket
-        rate = limits.requests / limits.window_s
-        left = min(float(limits.requests), left + (self.now() - since) * rate)
-        if left >= 1:
-            self._bucket = (left - 1, self.now())
-            return None
-        self._bucket = (left, self.now())
-        return ApiError(
-            "rate_limit", "Rate limit reached for requests.", retry_after=round((1 - left) / rate, 3)
-        )
 
     # -------------------------------------------------------------------------------------- understanding
 

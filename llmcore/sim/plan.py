@@ -60,6 +60,8 @@ def plan(
     )
     steps, length = _encoded(steps, fault)
     steps = broken_off(steps, fault, reply)
+    if fault.cut_how == "end":
+        length = _length(steps)
     chunked = reply.streamed and not http10 and fault.content_length_off is None
     keep_alive = keep_alive and not (reply.streamed and http10)
     head = _head(reply, fault, headers, chunked=chunked, length=length, keep_alive=keep_alive)
@@ -91,6 +93,8 @@ def _waits_before(reply: Reply, fault: Fault, speed: Speed) -> list[Step]:
 
 
 def _edited(reply: Reply, fault: Fault, broken: Frame | None) -> list[Frame]:
+    if reply.status in {204, 304}:
+        return []
     frames = [frame for frame in reply.frames if not frame.role or frame.role not in fault.drop]
     if reply.streamed:
         if fault.malformed_after_events is not None:
@@ -159,7 +163,11 @@ def _encoded(steps: list[Step], fault: Fault) -> tuple[list[Step], int]:
         steps = [_packed(step, packer) for step in steps]
         if fault.encoding == "gzip":
             steps.append(Send(packer.flush()))
-    return steps, sum(len(step.data) for step in steps if isinstance(step, Send))
+    return steps, _length(steps)
+
+
+def _length(steps: list[Step]) -> int:
+    return sum(len(step.data) for step in steps if isinstance(step, Send))
 
 
 def gzip_bomb(megabytes: int) -> bytes:

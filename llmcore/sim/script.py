@@ -74,9 +74,10 @@ def _like(value: str | None, pattern: str | None) -> bool:
 
 @frozen
 class Limits:
-    """A real limit: so many requests in a window; more are answered with 429 and the true wait."""
+    """Real limits: so many requests and tokens (read and written) in a window; more get 429 and the true wait."""
 
-    requests: int
+    requests: int | None = None
+    tokens: int | None = None
     window_s: float = 60.0
 
 
@@ -245,8 +246,8 @@ def _limits(value: Any, complaints: list[str]) -> Limits | None:
         complaints.append("limits: must be a table")
         return None
     _check_fields(value, _LIMITS, "limits", complaints)
-    if not value.get("requests") or not value.get("window_s", 60.0):
-        complaints.append("limits: requests and window_s must be more than 0")
+    if not (value.get("requests") or value.get("tokens")) or not value.get("window_s", 60.0):
+        complaints.append("limits: requests or tokens, and window_s, must be more than 0")
     return Limits(**value) if len(complaints) == before else None
 
 

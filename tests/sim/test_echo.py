@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import hypothesis.strategies as st
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 
 from llmcore.errors import UnsupportedFeatureError
 from llmcore.sim import values as sim
@@ -345,6 +345,7 @@ def check_reasoning(request: GenerationRequest, asked: sim.Understood, warned: s
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+@settings(max_examples=settings().max_examples // 2)
 @given(data=st.data())
 def test_what_we_encode_is_understood(pair: Pair, data: st.DataObject) -> None:
     request = data.draw(requests(pair))

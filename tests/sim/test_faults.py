@@ -425,6 +425,25 @@ def test_real_limits_say_when_to_come_back(sim: SimulatorThread, http: httpx.Cli
     assert http.post(f"{sim.base_url('openai')}/chat/completions", json=chat()).status_code == 200
 
 
+def test_limits_of_tokens(sim: SimulatorThread, http: httpx.Client) -> None:
+    sim.set_script({"limits": {"tokens": 30, "window_s": 0.5}})
+    asked = [
+        http.post(f"{sim.base_url('openai')}/chat/completions", json=chat("count: 20")) for _ in range(2)
+    ]
+    assert [answer.status_code for answer in asked] == [200, 429]
+    assert asked[0].headers["x-ratelimit-remaining-tokens"] == str(30 - sim.requests[0].counts.input - 20)
+    time.sleep(float(asked[1].headers["retry-after"]))
+    assert http.post(f"{sim.base_url('openai')}/chat/completions", json=chat("count: 20")).status_code == 200
+
+
+def test_half_a_body_that_is_whole_as_http(sim: SimulatorThread, http: httpx.Client) -> None:
+    answer = http.post(f"{sim.url}/v1/chat/completions", json=chat() | {"model": "truncated-json"})
+    assert answer.status_code == 200
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+        answer.json()
+    assert http.post(f"{sim.url}/v1/chat/completions", json=chat() | {"model": "fail-204"}).content == b""
+
+
 @pytest.mark.parametrize(
     ("script", "complaint"),
     [
@@ -447,7 +466,7 @@ def test_real_limits_say_when_to_come_back(sim: SimulatorThread, http: httpx.Cli
         ({"rules": [3]}, "rules[0]: must be a table"),
         ({"rules": 3}, "rules: must be a list of tables"),
         ({"limits": 3}, "limits: must be a table"),
-        ({"limits": {"requests": 0}}, "limits: requests and window_s must be more than 0"),
+        ({"limits": {"requests": 0}}, "limits: requests or tokens, and window_s, must be more than 0"),
         ({"seed": "x"}, "seed: must be an integer"),
         ({"rule": []}, 'rule: unknown key; did you mean "rules"?'),
         ("[[rules", "the script is not TOML"),

@@ -94,12 +94,12 @@ class AnthropicAnswers(Dialect):
     def broken(self, error: ApiError) -> Frame:
         return Frame(sse(dumps(_error(error)), "error"))
 
-    def limits(self, limit: int, remaining: int, reset_s: float) -> tuple[tuple[str, str], ...]:
+    def limits(self, kind: str, limit: int, remaining: int, reset_s: float) -> tuple[tuple[str, str], ...]:
         reset = (datetime.now(UTC) + timedelta(seconds=reset_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
         return (
-            ("anthropic-ratelimit-requests-limit", str(limit)),
-            ("anthropic-ratelimit-requests-remaining", str(remaining)),
-            ("anthropic-ratelimit-requests-reset", reset),
+            (f"anthropic-ratelimit-{kind}-limit", str(limit)),
+            (f"anthropic-ratelimit-{kind}-remaining", str(remaining)),
+            (f"anthropic-ratelimit-{kind}-reset", reset),
         )
 
     def request_id(self, number: str) -> tuple[tuple[str, str], ...]:

@@ -266,8 +266,8 @@ class Dialect:
         """The vendor's way to say in the middle of a stream that it failed."""
         raise NotImplementedError
 
-    def limits(self, limit: int, remaining: int, reset_s: float) -> tuple[tuple[str, str], ...]:
-        """The vendor's rate-limit headers: requests a minute, how many are left, when it is full again."""
+    def limits(self, kind: str, limit: int, remaining: int, reset_s: float) -> tuple[tuple[str, str], ...]:
+        """The vendor's rate-limit headers for "requests" or "tokens": how many, how many left, when full again."""
         return ()
 
     def request_id(self, number: str) -> tuple[tuple[str, str], ...]:

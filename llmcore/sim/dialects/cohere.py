@@ -173,9 +173,14 @@ class CohereDialect(Dialect):
         delta = {"finish_reason": "ERROR", "error": error.message}
         return Frame(sse(dumps({"type": "message-end", "delta": delta}), "message-end"))
 
-    def limits(self, limit: int, remaining: int, reset_s: float) -> tuple[tuple[str, str], ...]:
-        return (("x-endpoint-monthly-call-limit", "1000"), ("x-trial-endpoint-call-limit", str(limit)),
-                ("x-trial-endpoint-call-remaining", str(remaining)))  # fmt: skip
+    def limits(self, kind: str, limit: int, remaining: int, reset_s: float) -> tuple[tuple[str, str], ...]:
+        if kind != "requests":
+            return ()
+        return (
+            ("x-endpoint-monthly-call-limit", "1000"),
+            ("x-trial-endpoint-call-limit", str(limit)),
+            ("x-trial-endpoint-call-remaining", str(remaining)),
+        )
 
     def request_id(self, number: str) -> tuple[tuple[str, str], ...]:
         return (("x-debug-trace-id", f"req_{number}"),)

@@ -209,11 +209,11 @@ class OpenAIAnswers(Dialect):
     def broken(self, error: ApiError) -> Frame:
         return Frame(sse(dumps(self.error_body(error))))
 
-    def limits(self, limit: int, remaining: int, reset_s: float) -> tuple[tuple[str, str], ...]:
+    def limits(self, kind: str, limit: int, remaining: int, reset_s: float) -> tuple[tuple[str, str], ...]:
         return (
-            ("x-ratelimit-limit-requests", str(limit)),
-            ("x-ratelimit-remaining-requests", str(remaining)),
-            ("x-ratelimit-reset-requests", go_duration(reset_s)),
+            (f"x-ratelimit-limit-{kind}", str(limit)),
+            (f"x-ratelimit-remaining-{kind}", str(remaining)),
+            (f"x-ratelimit-reset-{kind}", go_duration(reset_s)),
         )
 
 
