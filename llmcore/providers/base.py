@@ -220,10 +220,15 @@ class HttpProvider:
     async def _generate(self, request: GenerationRequest) -> GenerationResponse:
         encoded = self.encode(lambda: self.wire.encode_generate(request, stream=False))
         body, headers = await self.exchange.fetch(encoded.http)
-        response = self.wire.decode_generate(body, request)
-        if isinstance(response, Pending):
-            response = await self.settled(response, request)
-        request_id = response.request_id or self.wire.request_id(headers)
+        request_id = self.wire.request_id(headers)
+        try:
+            response = self.wire.decode_generate(body, request)
+            if isinstance(response, Pending):
+                response = await self.settled(response, request)
+        except ProviderError as error:
+            error.request_id = error.request_id or request_id
+            raise
+        request_id = response.request_id or request_id
         if encoded.warnings or request_id:
             warnings = (*encoded.warnings, *response.warnings)
             response = evolve(response, request_id=request_id, warnings=warnings)

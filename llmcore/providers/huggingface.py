@@ -8,7 +8,7 @@ from urllib.parse import quote
 from attrs import evolve, frozen
 
 from llmcore.config import ProviderConfig
-from llmcore.errors import MalformedResponseError, ModelNotFoundError, ProviderError
+from llmcore.errors import InvalidRequestError, MalformedResponseError, ModelNotFoundError, ProviderError
 from llmcore.providers.place import Place
 from llmcore.types import EmbeddingRequest, EmbeddingResponse
 from llmcore.wire.base import Warnings
@@ -31,7 +31,10 @@ class HuggingFaceWire(OpenAIWire):
     def path(self, operation: Operation, model: str | None) -> str:
         if operation != "embed":
             return super().path(operation, model)
-        return f"{self.root}/hf-inference/models/{quote(model or '', safe='/')}/pipeline/feature-extraction"
+        name = model or ""
+        if {"", ".", ".."} & set(name.split("/")):
+            raise InvalidRequestError(f"model: {name[:80]!r} is no name of a model")
+        return f"{self.root}/hf-inference/models/{quote(name, safe='/')}/pipeline/feature-extraction"
 
     def embed_body(self, request: EmbeddingRequest, warnings: Warnings) -> dict[str, Any]:
         warnings.dropped("dimensions", request.dimensions)
