@@ -44,7 +44,7 @@ def target(model: str | None) -> tuple[str, str | None]:
     name, _, version = (model or "").partition(":")
     if version or _VERSION.fullmatch(name):
         return "/v1/predictions", version or name
-    steps = [quote(step, safe="") for step in name.split("/")]
+    steps = ["" if step in {".", ".."} else quote(step, safe="") for step in name.split("/")]
     if all(steps) and len(steps) == 3 and steps[0] == "deployments":
         return f"/v1/deployments/{steps[1]}/{steps[2]}/predictions", None
     if all(steps) and len(steps) == 2:
