@@ -132,6 +132,8 @@ async def test_an_odd_name_leads_nowhere_else(kind: str, call: str) -> None:
         "{x}",
         "@evil.example/x",
         "ü",
+        "a/..",
+        "../x",
     ):
         vendor = vendor_of(kind)
         provider = leaf(vendor, kind, base_url=base, api_version=version)
