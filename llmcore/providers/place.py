@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -9,6 +10,8 @@ from attrs import field, frozen
 
 from llmcore.config import ProviderConfig
 from llmcore.wire.base import Wire
+
+_PLAIN_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
 @frozen
@@ -44,8 +47,13 @@ class Place:
         return self.configure(config) if self.configure else self.wire
 
     def trusts(self, url: str, base_url: str) -> bool:
-        """Whether the key may go to `url`: the origin of `base_url`, or a trusted host over https."""
+        """Whether the key may go to `url`: the origin of `base_url`, or a trusted host over https.
+
+        Never to one that two readers could understand differently.
+        """
         target, base = urlsplit(url), urlsplit(base_url)
+        if not _PLAIN_HOST.fullmatch(target.netloc):
+            return False
         if origin(url) == origin(base_url):
             return True
         host = target.hostname or ""
