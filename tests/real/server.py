@@ -17,7 +17,7 @@ MODEL, SLOTS, CONTEXT_PER_SLOT = "tiny", 4, 1024
 def parameters(model: str, key: str) -> xllamacpp.CommonParams:
     """Chat and embeddings from one model; a full context shifts on, so that an answer may be endless.
 
-    A text's vector is that of its last token: a mean would leave out what the prompt cache holds of it.
+    A text's vector is that of its last token: llama.cpp computes a mean wrongly for texts of unequal length side by side.
     """
     wanted = xllamacpp.CommonParams()
     wanted.model.path = model

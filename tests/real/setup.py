@@ -1,6 +1,6 @@
 """Sets up the environment of the real model server: `python tests/real/setup.py .venv-real`; does nothing the second time.
 
-The engine is llama.cpp with its own HTTP server, which `xllamacpp` ships as a wheel (about 30 MB); `gguf` writes the
+The engine is llama.cpp with its own HTTP server, which `xllamacpp` ships as a wheel; `gguf` writes the
 weights. Nothing is compiled. No version is pinned: the stamp records the versions that were installed.
 """
 
