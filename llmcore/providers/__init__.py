@@ -86,8 +86,13 @@ def _place(kind: str) -> Place:
 
 
 def _loaded(name: str) -> Place:
-    (entry,) = (entry for entry in entry_points(group=GROUP) if entry.name == name)
-    place = entry.load()
+    found = {entry for entry in entry_points(group=GROUP) if entry.name == name}
+    if len(found) > 1:
+        raise ConfigurationError(f"entry point {GROUP}:{name} is claimed by more than one package")
+    try:
+        place = found.pop().load()
+    except (ImportError, AttributeError) as exc:
+        raise ConfigurationError(f"entry point {GROUP}:{name} cannot be loaded: {exc}") from exc
     if not isinstance(place, Place):
         raise ConfigurationError(f"entry point {GROUP}:{name} is a {type(place).__name__}, not a Place")
     return place

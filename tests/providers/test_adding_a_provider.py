@@ -172,12 +172,28 @@ def test_the_table_of_the_page_says_what_there_is() -> None:
         eval(example, names)
 
 
-def test_an_entry_point_that_is_no_place_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, "ACME = 3\n", f"[{GROUP}]\nacme = acme_llm:ACME\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.invalidate_caches()
-    try:
-        with pytest.raises(ConfigurationError, match=r"llmcore\.providers:acme is a int, not a Place"):
-            find("acme")
-    finally:
-        sys.modules.pop("acme_llm", None)
+@pytest.mark.parametrize(
+    ("installed", "complaint"),
+    [
+        ("ACME = 3", "acme is a int, not a Place"),
+        ("OTHER = 3", "acme cannot be loaded: .*ACME"),
+        ("import no_such_module", "acme cannot be loaded: .*no_such_module"),
+    ],
+    indirect=["installed"],
+)
+def test_an_entry_point_that_cannot_be_used_is_said(installed: Path, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        find("acme")
+    assert find("openai").kind == "openai"
+
+
+def test_a_name_that_two_packages_claim_is_said(
+    installed: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path_factory.mktemp("other") / "other-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (other / "entry_points.txt").write_text(f"[{GROUP}]\nacme = json:loads\n")
+    monkeypatch.syspath_prepend(other.parent)
+    with pytest.raises(ConfigurationError, match="more than one package"):
+        find("acme")
