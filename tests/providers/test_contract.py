@@ -9,6 +9,7 @@ import logging
 import re
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 import respx
 
 from llmcore import errors
-from llmcore.config import Routing
+from llmcore.config import Routing, Timeouts
 from llmcore.errors import EndpointError, MalformedResponseError, ProviderError, UnsupportedFeatureError
 from llmcore.providers import _FILE_ALIASES, _FILES, find, kinds, places
 from llmcore.providers.base import HttpProvider
@@ -478,6 +479,41 @@ async def test_a_200_that_is_no_answer_is_one_error(place: Place) -> None:
         assert error.failover
         stats = provider.stats()
         assert (stats.requests, stats.failures, stats.in_flight) == (1, 1, 0)
+
+
+def mutants(value: Any) -> list[bytes]:
+    """The same JSON with another value at each of its places, or without it."""
+    found: list[bytes] = []
+
+    def visit(node: Any) -> None:
+        inside = node if isinstance(node, dict) else dict(enumerate(node)) if isinstance(node, list) else {}
+        for key, kept in list(inside.items()):
+            for other in (None, -3, 1e300, "\ud800", [], {}, [[None]], True):
+                node[key] = other
+                found.append(json.dumps(value).encode())
+            node[key] = kept
+            if isinstance(node, dict):
+                del node[key]
+                found.append(json.dumps(value).encode())
+                node[key] = kept
+            visit(kept)
+
+    visit(value)
+    return found
+
+
+@EACH
+async def test_wrong_types_anywhere_are_an_answer_or_an_error_and_never_a_crash(place: Place) -> None:
+    dialect = dialect_of(place)
+    bodies = {"generate": dialect.answer(), "models": dialect.models()}
+    if "embeddings" in place.wire.features:
+        bodies["embed"] = dialect.embeddings(2)
+    for operation, body in bodies.items():
+        for mutant in mutants(json.loads(body)):
+            provider = made(place, Vendor(dialect, replying(200, mutant)), timeouts=Timeouts(total=0.01))
+            with suppress(ProviderError):
+                await CALLS[operation](provider)
+            assert (provider.stats().requests, provider.stats().in_flight) == (1, 0)
 
 
 @EACH
