@@ -104,7 +104,7 @@ class HttpProvider:
     async def generate(self, request: GenerationInput, /) -> GenerationResponse:
         """One whole answer. Raises ProviderError."""
         asked = self._prepared(as_generation_request(request))
-        return await self._metered(self._generate(asked), asked.model, asked.deadline)
+        return await self._metered(lambda: self._generate(asked), asked.model, asked.deadline)
 
     def stream(self, request: GenerationInput, /) -> EventStream:
         """One answer while it is written; nothing is sent before the stream is entered or first read."""
@@ -115,15 +115,16 @@ class HttpProvider:
         asked = as_embedding_request(request)
         asked = evolve(asked, model=self._model(asked.model, self._config.embedding_model))
         self._check_model(asked.model)
-        work = embed_all(self.exchange, self.wire, asked, self.encode)
-        return await self._metered(work, asked.model, asked.deadline)
+        return await self._metered(
+            lambda: embed_all(self.exchange, self.wire, asked, self.encode), asked.model, asked.deadline
+        )
 
     async def list_models(self) -> Sequence[ModelInfo]:
         """Every model that the vendor lists, page after page. Raises ProviderError."""
         began = self.clock.now()
         self.meter.started()
         try:
-            models = await self._limited(self._list_models(), None)
+            models = await self._limited(self._list_models, None)
         except ProviderError as error:
             raise self._failed(error, None, began) from error.__cause__
         except BaseException as exc:
@@ -249,7 +250,9 @@ class HttpProvider:
             asked.add(cursor)
         return tuple(found.values())
 
-    async def _metered(self, work: Awaitable[R], model: str | None, deadline: float | None) -> R:
+    async def _metered(
+        self, work: Callable[[], Awaitable[R]], model: str | None, deadline: float | None
+    ) -> R:
         began = self.clock.now()
         self.meter.started()
         try:
@@ -267,9 +270,11 @@ class HttpProvider:
             response, provider=self.name, model=response.model or model, usage=usage, attempts=(attempt,)
         )
 
-    async def _limited(self, work: Awaitable[T], deadline: float | None) -> T:
-        with anyio.move_on_after(self.limit(deadline)):
-            return await work
+    async def _limited(self, work: Callable[[], Awaitable[T]], deadline: float | None) -> T:
+        limit = self.limit(deadline)
+        if limit > 0:
+            with anyio.move_on_after(limit):
+                return await work()
         raise self.total_timeout(deadline)
 
     def _failed(self, error: ProviderError, model: str | None, began: float) -> ProviderError:

@@ -71,6 +71,8 @@ class LeafStream:
         self._state = "running"
         leaf.meter.started()
         try:
+            if self._ends <= self._began:
+                raise leaf.total_timeout(self._request.deadline)
             encoded = leaf.encode(lambda: leaf.wire.encode_generate(self._request, stream=True))
             self._warnings = encoded.warnings
             with anyio.move_on_after(self._patience(self._began)) as scope:

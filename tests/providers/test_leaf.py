@@ -359,6 +359,23 @@ def test_44_an_outer_cancellation_wins_over_a_timeout_at_the_same_instant(backen
     run_simulated(main, backend=backend)
 
 
+@pytest.mark.parametrize("call", ["generate", "stream", "embed"])
+async def test_5_nothing_is_sent_at_the_deadline(call: str) -> None:
+    vendor = vendor_of()
+    provider = leaf(vendor)
+    asked = GenerationRequest("hi", deadline=0.0)
+    work = {
+        "generate": lambda: provider.generate(asked),
+        "stream": lambda: provider.stream(asked).collect(),
+        "embed": lambda: provider.embed(EmbeddingRequest("hi", deadline=0.0)),
+    }[call]
+    with pytest.raises(TotalTimeout):
+        await work()
+    assert vendor.requests == []
+    assert provider.stats().failures == 1
+    assert adds_up(provider.stats())
+
+
 # ---------------------------------------------------------------------------------------------------- keys
 
 
