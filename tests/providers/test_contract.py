@@ -524,6 +524,18 @@ async def test_a_204_is_no_answer(place: Place) -> None:
 
 
 @EACH
+async def test_a_page_with_200_is_told_by_its_title(place: Place) -> None:
+    for call in calls_of(place).values():
+        reply = replying(200, HTML, content_type="Text/HTML")
+        error = await failure_of(call(made(place, Vendor(dialect_of(place), reply))))
+        assert type(error) is MalformedResponseError
+        assert error.message == "Log in & surf"
+        assert error.sample is not None
+        assert error.sample.startswith("<!doctype html>")
+        assert "doctype" not in str(error) + repr(error)
+
+
+@EACH
 async def test_a_page_with_502_is_the_servers_failure_and_keeps_its_title(place: Place) -> None:
     for call in calls_of(place).values():
         reply = replying(502, HTML, content_type="text/html")
@@ -540,6 +552,17 @@ async def test_an_answer_cut_anywhere_is_one_error(place: Place) -> None:
         reply = replying(200, answer[:end])
         error = await failure_of(made(place, Vendor(dialect_of(place), reply)).generate("hi"))
         assert type(error) is MalformedResponseError
+
+
+@pytest.mark.parametrize("status", [302, 401, 500])
+async def test_an_answer_that_is_an_error_is_closed(status: int) -> None:
+    for call in CALLS.values():
+        body = Body(b"x", 0.0, b"y")
+        reply = Vendor(
+            dialect_of(PLACES["openai"]), lambda request, body=body: httpx.Response(status, stream=body)
+        )
+        await failure_of(call(made(PLACES["openai"], reply)))
+        assert body.closed == 1
 
 
 @EACH
