@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.lowlevel
 import httpx
 
 from llmcore import Place, ProviderConfig, create_provider
@@ -401,6 +402,7 @@ class Vendor(httpx.AsyncBaseTransport):
         return (self._reply and self._reply(request)) or self._own(request, self.bodies[-1] or {})
 
     async def aclose(self) -> None:
+        await anyio.lowlevel.checkpoint()
         self.closed += 1
 
     @property

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from llmcore import errors
 from llmcore.providers import find
-from llmcore.providers.embedding import MAX_PARALLEL, split
+from llmcore.providers.embedding import split
 from llmcore.testing import run_simulated
 from llmcore.types import EmbeddingRequest
 from tests.providers.dialects import Cohere, Ollama, Vendor, made
@@ -64,7 +64,7 @@ def test_many_texts_are_split_and_come_back_in_order(count: int, requests: int, 
         response = await provider.embed(numbers(count))
         assert [vector[0] for vector in response.vectors] == [float(number) for number in range(count)]
         assert len(vendor.requests) == requests
-        assert vendor.peak == min(requests, MAX_PARALLEL)
+        assert vendor.peak == min(requests, 4)
         assert response.usage.input_tokens == count
         assert [one.outcome for one in response.attempts] == ["success"]
         assert provider.stats().requests == 1
@@ -82,7 +82,7 @@ def test_the_first_error_ends_the_others(backend: Any) -> None:
         with pytest.raises(errors.OverloadedError, match="request 1") as caught:
             await provider.embed(numbers(960))
         assert anyio.current_time() - began == pytest.approx(2.0)
-        assert len(vendor.requests) == MAX_PARALLEL
+        assert len(vendor.requests) == 4
         assert (vendor.running, vendor.done) == (0, 1)
         assert caught.value.provider == "main"
         stats = provider.stats()
