@@ -284,6 +284,19 @@ def check_results(request: GenerationRequest, asked: sim.Understood, warned: set
     assert have == want or any("is_error" in parameter for parameter in warned)
 
 
+def check_names(pair: Pair, request: GenerationRequest, asked: sim.Understood) -> None:
+    """Of tools, where results carry them; of files, where the dialect has a field for them."""
+    if pair.wire.dialect in {"gemini", "ollama"}:
+        want = [part.name for _, part in said_pairs(request) if isinstance(part, ToolResult)]
+        assert [part.name for _, part in heard_pairs(asked) if isinstance(part, sim.Result)] == want
+    if pair.wire.dialect in {"openai", "openai_responses", "anthropic"}:
+        said = [part.filename for _, part in said_pairs(request) if isinstance(part, File)]
+        heard = [part.filename for _, part in heard_pairs(asked) if getattr(part, "kind", "") == "file"]
+        assert [have for have, want in zip(heard, said, strict=True) if want] == [
+            want for want in said if want
+        ]
+
+
 def check_tools(request: GenerationRequest, asked: sim.Understood, warned: set[str]) -> None:
     want = [(tool.name, tool.description, tool.parameters) for tool in request.tools]
     have = [
@@ -320,8 +333,7 @@ def check_format(pair: Pair, request: GenerationRequest, asked: sim.Understood, 
     if want is None:
         assert asked.format is None
     elif want == "json":
-        by_tool = any(tool.name == "answer_as_json" for tool in asked.tools)
-        assert asked.format == "json" or by_tool or "response_format" in warned
+        assert asked.format == "json" or any(tool.name == "answer_as_json" for tool in asked.tools)
     elif not any(tool.name == "answer_as_json" for tool in asked.tools):
         assert isinstance(want, JsonSchema)
         assert isinstance(asked.format, Mapping)
@@ -336,6 +348,8 @@ def check_reasoning(request: GenerationRequest, asked: sim.Understood, warned: s
         return
     told = any(parameter.startswith("reasoning") for parameter in warned)
     off = want.effort == "none" or want.budget_tokens == 0
+    assert asked.show_thinking or off or asked.dialect not in {"gemini", "cohere", "ollama"}
+    assert asked.seal_thinking or asked.dialect != "responses"
     if off:
         assert not asked.thinking or told
     elif want.effort is not None:
@@ -364,6 +378,7 @@ def test_what_we_encode_is_understood(pair: Pair, data: st.DataObject) -> None:
         check_talk(pair, request, asked)
     check_details(request, asked, warned)
     check_results(request, asked, warned)
+    check_names(pair, request, asked)
     check_tools(request, asked, warned)
     check_numbers(request, asked, warned)
     check_format(pair, request, asked, warned)

@@ -234,6 +234,7 @@ def _turn(message: Fields) -> Turn:
 
 
 def _call(call: Fields) -> Call:
+    call.need("type")
     function = Fields(call.need("function"), f"{call.path}.function")
     arguments = function.text("arguments")
     return Call(str(call.need("id")), str(function.need("name")), arguments_of(arguments or ""))

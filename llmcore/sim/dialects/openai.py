@@ -223,8 +223,10 @@ def _tool_choice(body: Fields) -> str | None:
     if isinstance(choice, str):
         word = body.word("tool_choice", "none", "auto", "required", "any")
         return "required" if word == "any" else word
-    named = Fields(choice, "tool_choice").object("function")
-    return str(named.need("name")) if named else "auto"
+    named = Fields(choice, "tool_choice")
+    if named.need("type") != "function":
+        return "auto"
+    return str(Fields(named.need("function"), "tool_choice.function").need("name"))
 
 
 def _messages(body: Fields) -> list[Fields]:
@@ -255,6 +257,8 @@ def _shown_reasoning(message: Fields) -> list[Part]:
 
 
 def _call(call: Fields) -> Call:
+    if call.need("type") != "function":
+        return Call(str(call.need("id")), str(call.any("type")), call.any("custom"))
     function = call.object("function")
     if function is None:
         raise ApiError("invalid", f"Missing required parameter: '{call.path}.function'.")
