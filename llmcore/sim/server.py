@@ -28,6 +28,7 @@ from llmcore.sim.steps import Close, Flood, Hang, Send, Step, Wait
 from llmcore.sim.values import whole
 
 _RST = struct.pack("ii", 1, 0)
+_LINGER_S = 1.0
 
 
 class Simulator:
@@ -171,6 +172,7 @@ class _Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._record: Record | None = None
         self._served = 0
+        self._closing: asyncio.TimerHandle | None = None
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -187,11 +189,15 @@ class _Connection(asyncio.Protocol):
         self._desk.tally.add("connections_open", -1)
         self._transport = None
         self._writable.set()
+        if self._closing is not None:
+            self._closing.cancel()
         if self._task is not None:
             self._task.cancel()
         self._finish("left")
 
     def data_received(self, data: bytes) -> None:
+        if self._closing is not None:
+            return
         self._reader.feed(data)
         if self._record is None and self._task is None:
             self._serve()
@@ -244,7 +250,13 @@ class _Connection(asyncio.Protocol):
         for step in plan(whole(body, error.status), keep_alive=False):
             if isinstance(step, Send):
                 self._write(step)
-        self.end()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Say that no more comes, and drop what the client still sends: a close now would reset the answer away."""
+        if self._transport is not None:
+            self._transport.write_eof()
+            self._closing = asyncio.get_running_loop().call_later(_LINGER_S, self.end)
 
     def _write(self, step: Send) -> None:
         if self._transport is not None:
