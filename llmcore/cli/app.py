@@ -44,7 +44,12 @@ Stats = Annotated[
     ),
 ]
 InputFile = Annotated[
-    Path | None, Parameter(name=["--file", "-f"], help='Read from this file; "-" is standard input.')
+    Path | None,
+    Parameter(
+        name=["--file", "-f"],
+        help='Read from this file ("-": standard input), below the prompt if there is one.',
+        allow_leading_hyphen=True,
+    ),
 ]
 
 app = App(
@@ -54,6 +59,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
     default_parameter=Parameter(show_default=False),
 )
 app["--help"].group = app["--version"].group = Group("Options")
@@ -61,9 +67,7 @@ app["--help"].group = app["--version"].group = Group("Options")
 
 @app.command
 def generate(  # noqa: PLR0913 - one parameter for each option
-    prompt: Annotated[
-        str | None, Parameter(help='The prompt; left out or "-", standard input is read.')
-    ] = None,
+    prompt: Annotated[str | None, Parameter(help="The prompt; left out, standard input is read.")] = None,
     /,
     *,
     file: InputFile = None,

@@ -48,8 +48,8 @@ def request_of(options: Options) -> GenerationRequest:
 
 
 def prompt_of(prompt: str | None, file: Path | None) -> str:
-    """The prompt, then the file's text below it; "-" is standard input, which is also read where neither is given."""
-    pieces = [] if prompt is None else [read_stdin() if prompt == "-" else prompt]
+    """The prompt, then the file's text below it ("-": standard input, which is also read where neither is given)."""
+    pieces = [] if prompt is None else [prompt]
     if file is not None:
         pieces.append(read_text(file, "--file"))
     elif prompt is None:

@@ -216,8 +216,10 @@ class Session:
         finally:
             printer.end()
             over.set()
+        response = fold.response()
+        if response.refusal:
+            self._screen.note(response.refusal, style="yellow")
         if self._show.verbose:
-            response = fold.response()
             trail(response.attempts, self._screen)
             self._screen.note(summary(Told(response, anyio.current_time() - began, first)))
 

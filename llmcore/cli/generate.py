@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from llmcore.types import (
     GenerationRequest,
     GenerationResponse,
     PartDelta,
-    Refusal,
     Restarted,
     TextDelta,
     ThinkingDelta,
@@ -114,31 +114,36 @@ async def streamed(stream: EventStream, show: Show, screen: Screen, waiting: Wai
 
 
 class Printer:
-    """Writes events as they come: text to stdout; thinking (verbose), refusals and restarts to stderr."""
+    """Writes events as they come: text to stdout; thinking (where `verbose`) and restarts to stderr."""
 
     def __init__(self, screen: Screen, *, verbose: bool = False) -> None:
         self._screen = screen
         self._verbose = verbose
-        self._last = "\n"
+        self._open: Callable[[str], None] | None = None
+        """How the line that is being written goes on; None at the beginning of one."""
 
     def event(self, event: object) -> None:
         match event:
-            case TextDelta() if event.text:
-                self._screen.write(event.text)
-                self._last = event.text[-1]
-            case ThinkingDelta() if event.text and self._verbose:
-                self._screen.note(event.text)
-            case PartDelta(Refusal() as refusal):
-                self._screen.note(refusal.text, style="yellow")
+            case TextDelta():
+                self._write(self._screen.write, event.text)
+            case ThinkingDelta() if self._verbose:
+                self._write(self._screen.murmur, event.text)
             case Restarted():
                 self.end()
                 self._screen.note(f"--- what stands above was given up; {event.provider} answers anew ---")
 
+    def _write(self, how: Callable[[str], None], text: str) -> None:
+        if text:
+            if self._open != how:
+                self.end()
+            how(text)
+            self._open = None if text.endswith("\n") else how
+
     def end(self) -> None:
         """Close the last line."""
-        if self._last != "\n":
-            self._screen.write("\n")
-            self._last = "\n"
+        if self._open is not None:
+            self._open("\n")
+            self._open = None
 
 
 def tell(answer: Answer, show: Show, screen: Screen) -> int:
@@ -148,8 +153,8 @@ def tell(answer: Answer, show: Show, screen: Screen) -> int:
         screen.line(json.dumps(as_json(answer), ensure_ascii=False))
     elif not show.stream:
         screen.line(response.text)
-        if response.refusal:
-            screen.note(response.refusal, style="yellow")
+    if response.refusal and not show.as_json:
+        screen.note(response.refusal, style="yellow")
     for warning in response.warnings:
         screen.note(f"note: {warning}")
     if response.finish_reason in _ENDINGS and not show.as_json:

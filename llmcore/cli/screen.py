@@ -65,6 +65,13 @@ class Screen:
         else:
             print(clean(text), file=sys.stderr, flush=True)
 
+    def murmur(self, text: str) -> None:
+        """A piece of what is not the answer, at once, on stderr."""
+        if sys.stderr.isatty():
+            self.err.print(clean(text), style="dim", markup=False, highlight=False, soft_wrap=True, end="")
+        else:
+            print(text, file=sys.stderr, end="", flush=True)
+
     def complain(self, text: str) -> None:
         """An error on stderr, on one line."""
         self.note(f"llmcore: {one_line(text)}", style="red")
