@@ -102,8 +102,8 @@ class PriceBook:
     """
 
     def __init__(self, own: Mapping[str, Price] | None = None, *, mode: PriceSource = "auto") -> None:
-        self.own = own or {}
-        self.mode = mode
+        self.own: Mapping[str, Price] = own or {}
+        self.mode: PriceSource = mode
         self._public: PublicPrices | None = None
 
     def cost(self, kind: str, model: str | None, usage: Usage) -> Decimal | None:

@@ -52,7 +52,7 @@ InputFile = Annotated[
     ),
 ]
 
-app = App(
+app: App = App(
     name="llmcore",
     help="One interface to every LLM, with fallback when providers fail.",
     help_epilogue=EPILOGUE,
