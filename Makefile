@@ -27,7 +27,7 @@ check: $(STAMP)  ## the gate: format, lint, types, type completeness, architectu
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pyright --ignoreexternal --verifytypes llmcore
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright --pythonpath $(CURDIR)/$(BIN)/python --ignoreexternal --verifytypes llmcore
 	$(BIN)/python -m pytest -q
 
 bench: $(STAMP)  ## cost per call and per streamed event, beside plain httpx and the openai SDK

@@ -150,6 +150,8 @@ async def from_environment(
             continue
         if place.base_url is None and not any(environ.get(variable) for variable in place.base_url_env):
             continue
+        if any(find(other.provider).key_env == place.key_env for other in found):
+            continue  # another dialect of a vendor that is already there; a failover to it would be none
         found.append(ProviderConfig(kind, kind, text_model=_wanted(kind, environ), priority=len(found) + 1))
     shared = None if transport is None else _Shared(_as_transport(transport, "auto"), holders=1)
     found += await _local_servers(environ, len(found), shared)

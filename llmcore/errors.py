@@ -122,7 +122,7 @@ class ProviderError(LlmError):
     def reword(self, message: str) -> None:
         """Replace the text; for the one place that redacts."""
         self._message = message[:MAX_MESSAGE]
-        self.args = (self._message, *self.args[1:])
+        object.__setattr__(self, "args", (self._message, *self.args[1:]))  # args is not declared again
 
     def __str__(self) -> str:
         where = "/".join(part for part in (self.provider, self.model) if part)

@@ -34,7 +34,11 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         {"asyncio", "time", "random"},
     ),
     "wire": ({"types", "errors", "provider", "wire"}, {"msgspec", "attrs"}, IMPURE),
-    "transport": ({"_version", "errors", "config", "clock", "transport"}, HTTP | {"anyio", "attrs", "sniffio"}, set()),
+    "transport": (
+        {"_version", "errors", "config", "clock", "transport"},
+        HTTP | {"anyio", "attrs", "sniffio"},
+        set(),
+    ),
     "manager": (
         {"check", "provider", "meter", "types", "errors", "config", "clock", "manager"},
         {"anyio", "attrs", "structlog"},

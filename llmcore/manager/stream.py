@@ -88,7 +88,8 @@ class ManagedStream:
             except StopAsyncIteration:
                 raise self._failed(_unfinished(retry=False)) from None
             except ProviderError as error:
-                raise self._failed(error) from error.__cause__
+                failed = self._failed(error)
+                raise failed from failed.__cause__
         return self._finished(event) if type(event) is Finished else event
 
     async def aclose(self) -> None:

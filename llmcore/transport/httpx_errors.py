@@ -67,7 +67,7 @@ def _not_connected(exc: Exception, origin: Origin) -> ProviderError:
             return TLSError(
                 f"the certificate of {origin} is not trusted: {cause.verify_message}", phase="connect"
             )
-    if origin.scheme == "https" and not any(_unreached(cause) for cause in causes):
+    if origin.scheme == "https" and len(causes) > 1 and not any(_unreached(cause) for cause in causes):
         return TLSError(f"no secure channel to {origin}", phase="connect")
     return ConnectionRefused(f"{origin} cannot be reached", phase="connect")
 

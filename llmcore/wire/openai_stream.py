@@ -233,7 +233,9 @@ class OpenAIStreamDecoder(StreamDecoder):
             if (image := image_of(item)) is not None:
                 self._seal(events)
                 events.append(PartDelta(image))
-        legacy = as_dict(delta.get("function_call"))
+        legacy = (
+            {} if delta.get("tool_calls") else as_dict(delta.get("function_call"))
+        )  # some servers send both
         if legacy.get("name") or (legacy.get("arguments") and self._calls):
             self._seal(events)
             self._calls.push({"index": "function_call", "id": "call_0", "function": legacy}, events)
