@@ -217,7 +217,7 @@ class OverloadedError(ProviderError):
     retryable = True
     failover = True
     health = True
-    retry_limit = 1
+    retry_limit: ClassVar[int | None] = 1
 
 
 class ServerError(ProviderError):
@@ -308,7 +308,7 @@ class MalformedResponseError(ProviderError):
     retryable = True
     failover = True
     health = True
-    retry_limit = 1
+    retry_limit: ClassVar[int | None] = 1
 
 
 class GenerationFailedError(MalformedResponseError):

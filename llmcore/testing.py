@@ -93,10 +93,10 @@ class ScriptedProvider:
         self._script = list(script)
         self._models = models
         self._meter = Meter()
-        self.routing = routing or Routing()
+        self.routing: Routing = routing or Routing()
         self.requests: list[GenerationRequest | EmbeddingRequest] = []
         self.open_streams = 0
-        self.closed = False
+        self.closed: bool = False
 
     @property
     def name(self) -> str:
@@ -279,7 +279,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         selector = _Jumping()
         selector.loop = self
-        self.offset = 0.0
+        self.offset: float = 0.0
         super().__init__(selector)
 
     def time(self) -> float:

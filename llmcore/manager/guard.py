@@ -41,7 +41,7 @@ class Guard:
 
     def __init__(self, provider: LlmProvider, clock: Clock, *, pool_timeout: float = 10.0) -> None:
         self.provider = provider
-        self.routing = provider.routing if isinstance(provider, Routed) else Routing()
+        self.routing: Routing = provider.routing if isinstance(provider, Routed) else Routing()
         self._clock = clock
         self._pool_timeout = pool_timeout
         self._in_flight = 0

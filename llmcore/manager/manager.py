@@ -70,14 +70,14 @@ class ProviderManager:
         self._names = names
         self._fallback = fallback or FallbackConfig()
         self._timeouts = timeouts or Timeouts()
-        self.clock = clock or SystemClock()
+        self.clock: Clock = clock or SystemClock()
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
         self._guards = [
             Guard(provider, self.clock, pool_timeout=self._timeouts.pool) for provider in providers
         ]
         self._order = order_for(self._fallback.strategy, names, self._known(self._fallback.fallbacks))
         self._arranged: dict[str | None, tuple[Choice, ...]] = {}
-        self.meter = Meter()
+        self.meter: Meter = Meter()
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ class Trail:
     __slots__ = ("_attempts", "_model", "_name", "_running", "_started", "_wait", "began", "errors")
 
     def __init__(self, began: float) -> None:
-        self.began = began
+        self.began: float = began
         self.errors: list[ProviderError] = []
         self._attempts: tuple[Attempt, ...] = ()
         self._running = False

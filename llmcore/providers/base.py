@@ -33,7 +33,7 @@ from llmcore.types import (
     ProviderStats,
     Usage,
 )
-from llmcore.wire.base import Encoded, Pending
+from llmcore.wire.base import Encoded, Pending, Wire
 
 MAX_PAGES = 200
 MAX_MODEL_NAME = 512
@@ -70,12 +70,12 @@ class HttpProvider:
         self._config = config
         self._price = pricer
         self._closed = False
-        self.wire = place.wire_for(config)
+        self.wire: Wire = place.wire_for(config)
         self.timeouts = timeouts
-        self.clock = clock or SystemClock()
-        self.meter = Meter()
+        self.clock: Clock = clock or SystemClock()
+        self.meter: Meter = Meter()
         headers = {"user-agent": f"llmcore/{__version__}", **place.headers, **config.headers}
-        self.exchange = Exchange(
+        self.exchange: Exchange = Exchange(
             place,
             self.wire,
             transport,

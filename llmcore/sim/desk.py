@@ -65,14 +65,14 @@ class Desk:
         now: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
-        self.places = Places(dialects)
+        self.places: Places = Places(dialects)
         self.speed = speed
         self.api_key = api_key
-        self.models = tuple(models)
+        self.models: tuple[str, ...] = tuple(models)
         self.seed = seed
         self.now = now
         self.wall = wall
-        self.tally = Tally()
+        self.tally: Tally = Tally()
         self.records: deque[Record] = deque(maxlen=_REMEMBERED)
         self._numbers = 0
         self._cache: dict[bytes, Heard] = {}
@@ -82,7 +82,7 @@ class Desk:
     def set_script(self, source: Script | dict[str, Any] | str | Path | None) -> None:
         """A new script, from its beginning. Raises ConfigurationError; then the old one stays."""
         script = Script.of(source)
-        self.run = ScriptRun(script, seed=self.seed, now=self.now())
+        self.run: ScriptRun = ScriptRun(script, seed=self.seed, now=self.now())
         self._gate = Gate(script.limits, self.now)
 
     def reset(self) -> None:

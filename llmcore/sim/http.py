@@ -43,7 +43,7 @@ class RequestReader:
         self._buffer = bytearray()
         self._head: HttpRequest | None = None
         self._body_at = 0
-        self.expects_continue = False
+        self.expects_continue: bool = False
 
     def feed(self, data: bytes) -> None:
         self._buffer += data

@@ -44,7 +44,7 @@ class MessageEncoder:
     """
 
     def __init__(self, *, newer: bool, origin: str, warnings: Warnings) -> None:
-        self.uses_files = False
+        self.uses_files: bool = False
         self.system: list[Block] = []
         self.turns: list[Block] = []
         self._newer = newer

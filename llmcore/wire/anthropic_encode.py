@@ -44,8 +44,8 @@ class RequestEncoder:
     """One request to one body; `warnings` and `uses_files` tell what else is to be known of it."""
 
     def __init__(self, request: GenerationRequest, rules: Rules) -> None:
-        self.warnings = Warnings()
-        self.uses_files = False
+        self.warnings: Warnings = Warnings()
+        self.uses_files: bool = False
         self._request = request
         self._rules = rules
 

@@ -97,8 +97,8 @@ class EventDecoder:
     """
 
     def __init__(self) -> None:
-        self.done = False
-        self.heard = 0
+        self.done: bool = False
+        self.heard: int = 0
         self.error: ProviderError | None = None
 
     def feed(self, chunk: bytes) -> list[Event]:

@@ -62,7 +62,7 @@ class CohereWire(Wire):
     """
 
     dialect = ORIGIN
-    features = frozenset(
+    features: frozenset[str] = frozenset(
         {"stream", "tools", "images", "structured_output", "reasoning", "embeddings", "models"}
     )
     embed_batch = 96

@@ -18,7 +18,7 @@ class Deltas:
     """
 
     def __init__(self, origin: str) -> None:
-        self.calls = 0
+        self.calls: int = 0
         self._origin = origin
         self._events: list[Event] = []
         self._joiner = SurrogateJoiner()

@@ -76,7 +76,7 @@ class GeminiWire(Wire):
 
     def __init__(self, *, root: str = "", notes: Dialect | None = None) -> None:
         self.root = root
-        self.notes = notes or Dialect(origin=self.dialect)
+        self.notes: Dialect = notes or Dialect(origin=self.dialect)
 
     # ------------------------------------------------------------------------------------------- generate
 

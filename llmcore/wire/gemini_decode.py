@@ -51,7 +51,7 @@ class Reader:
 
     def __init__(self, origin: str) -> None:
         self.finish: str | None = None
-        self.answered = False
+        self.answered: bool = False
         self._origin = origin
         self._id: str | None = None
         self._model: str | None = None

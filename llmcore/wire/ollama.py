@@ -60,7 +60,7 @@ class OllamaWire(Wire):
     """Ollama's own dialect. A forced tool choice, files, audio and image addresses are refused before anything is sent."""
 
     dialect = ORIGIN
-    features = frozenset(
+    features: frozenset[str] = frozenset(
         {
             "stream",
             "tools",

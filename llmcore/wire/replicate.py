@@ -57,7 +57,7 @@ class ReplicateWire(Wire):
     """Predictions. There are no tools, no embeddings; several images, files and audio are refused before anything is sent."""
 
     dialect = "replicate"
-    features = frozenset({"stream", "images", "structured_output", "models"})
+    features: frozenset[str] = frozenset({"stream", "images", "structured_output", "models"})
     two_step_stream = True
     retry_hints_in_text = True
 

@@ -35,10 +35,11 @@ class Item:
     """
 
     def __init__(self, latest: dict[str, Any], call: int, origin: str) -> None:
-        self.latest = latest = _sendable(latest)
-        self.type = as_str(latest.get("type")) or ""
-        self.id = as_str(latest.get("id"))
-        self.closed = False
+        latest = _sendable(latest)
+        self.latest: dict[str, Any] = latest
+        self.type: str = as_str(latest.get("type")) or ""
+        self.id: str | None = as_str(latest.get("id"))
+        self.closed: bool = False
         self._overtaken = False
         self._call = call
         self._origin = origin

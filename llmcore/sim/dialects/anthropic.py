@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 from llmcore.sim.dialects.anthropic_answer import AnthropicAnswers
 from llmcore.sim.dialects.base import Ask, Fields
@@ -11,6 +12,7 @@ from llmcore.sim.values import (
     ApiError,
     Call,
     Media,
+    Operation,
     Other,
     Part,
     Result,
@@ -34,7 +36,7 @@ BASE = r"(?:/v\d+)?"
 class AnthropicDialect(AnthropicAnswers):
     """`POST /v1/messages`, `POST /v1/messages/count_tokens`, `GET /v1/models`."""
 
-    routes = (
+    routes: ClassVar[Sequence[tuple[str, str, Operation]]] = (
         ("POST", BASE + r"/messages", "generate"),
         ("POST", BASE + r"/messages/count_tokens", "count"),
         ("GET", BASE + r"/models", "models"),

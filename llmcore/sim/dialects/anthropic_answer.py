@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from llmcore.sim.dialects.base import Dialect, dumps, sse
 from llmcore.sim.dialects.openai_answer import CREATED, retry_headers
@@ -53,7 +53,7 @@ class AnthropicAnswers(Dialect):
     """The answering half."""
 
     name = "anthropic"
-    statuses = {"overloaded": 529, "quota": 402}
+    statuses: ClassVar[Mapping[ErrorKind, int]] = {"overloaded": 529, "quota": 402}
 
     def reply(self, asked: Understood, answer: Answer) -> Reply:
         if asked.stream:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from llmcore.sim.dialects.base import Ask, dumps, sse
 from llmcore.sim.dialects.openai import OpenAIDialect
 from llmcore.sim.dialects.responses import ResponsesDialect
-from llmcore.sim.values import ApiError, Frame, Understood
+from llmcore.sim.values import ApiError, Frame, Operation, Understood
 
 _DEPLOYMENT = r"/openai/deployments/(?P<model>[^/]+)"
 _SAFE = {
@@ -19,7 +20,7 @@ class AzureDialect(OpenAIDialect):
     """`/openai/deployments/{deployment}/...?api-version=` and `/openai/v1/...`."""
 
     name = "azure"
-    routes = (
+    routes: ClassVar[Sequence[tuple[str, str, Operation]]] = (
         ("POST", _DEPLOYMENT + r"/chat/completions", "generate"),
         ("POST", _DEPLOYMENT + r"/embeddings", "embed"),
         ("POST", r"/openai/v1/chat/completions", "generate"),
@@ -73,7 +74,9 @@ class AzureDialect(OpenAIDialect):
 class AzureResponses(ResponsesDialect):
     """`POST /openai/v1/responses`, and the same with an api-version."""
 
-    routes = (("POST", r"/openai(?:/v1)?/responses", "generate"),)
+    routes: ClassVar[Sequence[tuple[str, str, Operation]]] = (
+        ("POST", r"/openai(?:/v1)?/responses", "generate"),
+    )
 
     def understand(self, ask: Ask) -> Understood:
         needs_version(ask)

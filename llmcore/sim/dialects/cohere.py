@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from llmcore.sim.dialects.base import Ask, Dialect, Fields, arguments_of, dumps, sse
 from llmcore.sim.dialects.openai import media_of_url
@@ -14,8 +14,10 @@ from llmcore.sim.values import (
     Answer,
     ApiError,
     Call,
+    ErrorKind,
     Frame,
     Media,
+    Operation,
     Other,
     Part,
     Reply,
@@ -53,8 +55,8 @@ class CohereDialect(Dialect):
     """`POST /v2/chat`, `POST /v2/embed`, `GET /v1/models`."""
 
     name = "cohere"
-    statuses = {"quota": 402}
-    routes = (
+    statuses: ClassVar[Mapping[ErrorKind, int]] = {"quota": 402}
+    routes: ClassVar[Sequence[tuple[str, str, Operation]]] = (
         ("POST", r"(?:/v2)?/chat", "generate"),
         ("POST", r"(?:/v2)?/embed", "embed"),
         ("GET", r"(?:/v[12])?/models", "models"),

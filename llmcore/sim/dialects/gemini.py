@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 from attrs import evolve
 
@@ -13,6 +14,7 @@ from llmcore.sim.values import (
     ApiError,
     Call,
     Media,
+    Operation,
     Other,
     Part,
     Result,
@@ -35,7 +37,7 @@ _TASKS = (
 class GeminiDialect(GeminiAnswers):
     """`:generateContent`, `:streamGenerateContent`, `:countTokens`, `:embedContent`, `:batchEmbedContents`, models."""
 
-    routes = (
+    routes: ClassVar[Sequence[tuple[str, str, Operation]]] = (
         ("POST", _MODEL + r":(?P<verb>generateContent|streamGenerateContent)", "generate"),
         ("POST", _MODEL + r":countTokens", "count"),
         ("POST", _MODEL + r":(?P<verb>embedContent|batchEmbedContents)", "embed"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from llmcore.sim.dialects.base import Dialect, dumps, sse
 from llmcore.sim.model import seal
@@ -53,7 +53,7 @@ class GeminiAnswers(Dialect):
 
     name = "gemini"
     dimensions = 3072
-    statuses = {"auth": 400}
+    statuses: ClassVar[Mapping[ErrorKind, int]] = {"auth": 400}
 
     def reply(self, asked: Understood, answer: Answer) -> Reply:
         if not asked.stream:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from llmcore.sim.dialects.base import Ask, dumps
 from llmcore.sim.dialects.openai import BASE, OpenAIDialect
-from llmcore.sim.values import Reply, Understood, whole
+from llmcore.sim.values import Operation, Reply, Understood, whole
 
 
 class HuggingFaceDialect(OpenAIDialect):
     """Embeddings are `POST /hf-inference/models/{model}/pipeline/feature-extraction`, answered with nested lists."""
 
-    routes = (
+    routes: ClassVar[Sequence[tuple[str, str, Operation]]] = (
         ("POST", BASE + r"/chat/completions", "generate"),
         ("POST", r"/hf-inference/models/(?P<model>.+)/pipeline/feature-extraction", "embed"),
         ("GET", BASE + r"/models", "models"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from llmcore.sim.dialects.base import Ask, Dialect, Fields, dumps
 from llmcore.sim.dialects.openai import decoded
@@ -12,7 +12,9 @@ from llmcore.sim.values import (
     Answer,
     ApiError,
     Call,
+    ErrorKind,
     Frame,
+    Operation,
     Part,
     Reply,
     Result,
@@ -34,8 +36,8 @@ class OllamaDialect(Dialect):
 
     name = "ollama"
     dimensions = 768
-    statuses = {"auth": 401}
-    routes = (
+    statuses: ClassVar[Mapping[ErrorKind, int]] = {"auth": 401}
+    routes: ClassVar[Sequence[tuple[str, str, Operation]]] = (
         ("POST", r"/api/chat", "generate"),
         ("POST", r"/api/embed", "embed"),
         ("GET", r"/api/tags", "models"),

@@ -61,7 +61,7 @@ class OpenAIAnswers(Dialect):
 
     def __init__(self, place: str = "openai_compatible") -> None:
         super().__init__()
-        self.flavour = FLAVOURS.get(place, Flavour())
+        self.flavour: Flavour = FLAVOURS.get(place, Flavour())
 
     # ------------------------------------------------------------------------------------------- generate
 

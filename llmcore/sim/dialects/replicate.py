@@ -5,15 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from attrs import define, evolve
 
 from llmcore.sim.dialects.base import Ask, Dialect, dumps
 from llmcore.sim.dialects.openai import media_of_url
 from llmcore.sim.tokens import tokens_of
-from llmcore.sim.values import Answer, ApiError, Frame, Part, Reply, Text, Turn, Understood, whole
+from llmcore.sim.values import (
+    Answer,
+    ApiError,
+    ErrorKind,
+    Frame,
+    Operation,
+    Part,
+    Reply,
+    Text,
+    Turn,
+    Understood,
+    whole,
+)
 
 _ID = r"(?P<id>[\w.-]+)"
 _V = r"(?:/v1)?"
@@ -41,8 +53,8 @@ class ReplicateDialect(Dialect):
 
     name = "replicate"
     cacheable = False
-    statuses = {"quota": 402, "invalid": 422}
-    routes = (
+    statuses: ClassVar[Mapping[ErrorKind, int]] = {"quota": 402, "invalid": 422}
+    routes: ClassVar[Sequence[tuple[str, str, Operation]]] = (
         ("POST", _V + r"/models/(?P<model>[^/]+/[^/]+)/predictions", "generate"),
         ("POST", _V + r"/deployments/(?P<model>[^/]+/[^/]+)/predictions", "generate"),
         ("POST", _V + r"/predictions", "generate"),
