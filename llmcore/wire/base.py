@@ -144,6 +144,7 @@ class StreamDecoder(EventDecoder):
 
     def __init__(self, wire: Wire, request: GenerationRequest, framing: ServerSentEvents | JsonLines) -> None:
         super().__init__()
+        self.heard: int = 0
         self.wire = wire
         self.request = request
         self._framing = framing
