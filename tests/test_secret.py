@@ -83,3 +83,7 @@ def test_what_looks_like_a_key_is_masked_unasked(text: str) -> None:
 def test_ordinary_words_stay() -> None:
     text = "The risk-averse model gpt-4o-mini is not available for key accounts"
     assert redact(text) == text
+
+
+def test_a_placeholder_of_a_key_garbles_no_text() -> None:
+    assert redact("the token cannot be used", Secret("k"), Secret("no")) == "the token cannot be used"

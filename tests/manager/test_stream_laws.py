@@ -93,6 +93,7 @@ def test_37_an_interruption_says_who_and_what_came(words: int, backend: str) -> 
         events, error = await read(ProviderManager(providers))
         assert isinstance(error, StreamInterruptedError)
         assert error.visible_output
+        assert isinstance(error.__cause__, ServerError)
         assert [attempt.outcome for attempt in error.attempts] == ["StreamInterruptedError"]
         assert len(events) == words
         assert [made.name for made in log] == ["p0"]

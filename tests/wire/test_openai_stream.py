@@ -627,3 +627,14 @@ def test_an_answer_by_tool_streams_as_text() -> None:
 
 def test_a_part_that_comes_whole_is_an_event_of_its_own() -> None:
     assert events_of(chunk({"refusal": "no"}), STOP)[0] == PartDelta(Refusal("no"))
+
+
+def test_a_call_told_in_the_old_and_the_new_field_at_once_is_one_call() -> None:
+    def both(arguments: str) -> dict[str, Any]:
+        function = {"name": "light", "arguments": arguments}
+        call = {"index": 0, "id": "c1", "type": "function", "function": function}
+        return {"choices": [{"index": 0, "delta": {"function_call": function, "tool_calls": [call]}}]}
+
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+    (call,) = folded(both("{"), both("}"), end).tool_calls
+    assert (call.id, call.name, call.arguments) == ("c1", "light", "{}")
