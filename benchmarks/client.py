@@ -104,7 +104,7 @@ async def _llmcore(
     configs = [
         llmcore.ProviderConfig(
             f"p{i}", "openai_compatible", base_url=place, text_model="bench", transport=transport, priority=i
-        )  # type: ignore[arg-type]
+        )  # type: ignore[arg-type]  # one of the three words, as plain text
         for i, place in enumerate(places)
     ]
     leaves = [llmcore.create_provider(config) for config in configs]

@@ -79,7 +79,7 @@ class Server(asyncio.Protocol):
             body, self.data = self.data[end + 4 : end + 4 + length], self.data[end + 4 + length :]
             down = head.startswith(b"post /down")
             streamed = b'"stream":true' in body or b'"stream": true' in body
-            self.transport.write(DOWN if down else STREAMED if streamed else PLAIN)  # type: ignore[attr-defined]
+            self.transport.write(DOWN if down else STREAMED if streamed else PLAIN)  # type: ignore[attr-defined]  # a TCP transport has it
 
 
 async def main() -> None:

@@ -24,13 +24,13 @@ def choices(model: str | None, names: Sequence[str], routings: Sequence[Routing]
     None: everyone, with their own default. "provider/model": that provider alone (where one has that name). An alias or
     a name that some provider is configured with: those. Any other name: everyone.
     """
-    everyone = range(len(names))
+    everyone: Sequence[int] = range(len(names))
     if model is not None:
         head, slash, tail = model.partition("/")
         if slash and tail and head in names:
             index = names.index(head)
             return [Choice(index, tail, routings[index].priority)]
-        everyone = [index for index in everyone if _knows(routings[index], model)] or everyone  # type: ignore[assignment]
+        everyone = [index for index in everyone if _knows(routings[index], model)] or everyone
     return [Choice(index, model, routings[index].priority) for index in everyone]
 
 
