@@ -66,6 +66,7 @@ from llmcore.errors import (
 from llmcore.errors import (
     ModelNotFoundError as ModelNotFoundError,
 )
+from llmcore.errors import NoUsableKeyError as NoUsableKeyError
 from llmcore.errors import (
     OverloadedError as OverloadedError,
 )
@@ -121,6 +122,7 @@ from llmcore.types import (
 from llmcore.types import (
     Audio as Audio,
 )
+from llmcore.types import Continued as Continued
 from llmcore.types import (
     EmbeddingInput as EmbeddingInput,
 )
@@ -157,6 +159,7 @@ from llmcore.types import (
 from llmcore.types import (
     JsonSchema as JsonSchema,
 )
+from llmcore.types import Limit as Limit
 from llmcore.types import (
     Message as Message,
 )
@@ -175,6 +178,7 @@ from llmcore.types import (
 from llmcore.types import (
     ProviderStats as ProviderStats,
 )
+from llmcore.types import RateLimits as RateLimits
 from llmcore.types import (
     Reasoning as Reasoning,
 )
@@ -190,6 +194,7 @@ from llmcore.types import (
 from llmcore.types import (
     Role as Role,
 )
+from llmcore.types import Skipped as Skipped
 from llmcore.types import (
     Text as Text,
 )
@@ -228,9 +233,10 @@ if TYPE_CHECKING:
     from llmcore.build import (
         open as open,
     )
-    from llmcore.config import (
-        FallbackConfig as FallbackConfig,
-    )
+    from llmcore.config import BreakerConfig as BreakerConfig
+    from llmcore.config import BudgetConfig as BudgetConfig
+    from llmcore.config import FallbackConfig as FallbackConfig
+    from llmcore.config import KeyConfig as KeyConfig
     from llmcore.config import (
         LlmConfig as LlmConfig,
     )
@@ -255,8 +261,11 @@ if TYPE_CHECKING:
     from llmcore.sync import open_sync as open_sync
 
 _LAZY = {
+    "BreakerConfig": "llmcore.config",
+    "BudgetConfig": "llmcore.config",
     "FallbackConfig": "llmcore.config",
     "HttpProvider": "llmcore.providers.base",
+    "KeyConfig": "llmcore.config",
     "LlmConfig": "llmcore.config",
     "Place": "llmcore.providers.place",
     "Price": "llmcore.config",
@@ -278,6 +287,8 @@ __all__ = [
     "Attempt",
     "Audio",
     "AuthenticationError",
+    "BreakerConfig",
+    "BudgetConfig",
     "ConfigurationError",
     "ConnectTimeout",
     "ConnectionError",
@@ -285,6 +296,7 @@ __all__ = [
     "ConnectionReset",
     "ContentFilterError",
     "ContextLengthError",
+    "Continued",
     "DNSError",
     "EmbeddingInput",
     "EmbeddingRequest",
@@ -306,6 +318,8 @@ __all__ = [
     "InterChunkTimeout",
     "InvalidRequestError",
     "JsonSchema",
+    "KeyConfig",
+    "Limit",
     "LlmConfig",
     "LlmError",
     "LlmProvider",
@@ -313,6 +327,7 @@ __all__ = [
     "Message",
     "ModelInfo",
     "ModelNotFoundError",
+    "NoUsableKeyError",
     "Opaque",
     "OverloadedError",
     "Part",
@@ -327,6 +342,7 @@ __all__ = [
     "ProviderStats",
     "QuotaExhaustedError",
     "RateLimitError",
+    "RateLimits",
     "ReadTimeout",
     "Reasoning",
     "Refusal",
@@ -336,6 +352,7 @@ __all__ = [
     "Routing",
     "Secret",
     "ServerError",
+    "Skipped",
     "StreamInterruptedError",
     "SyncLlm",
     "SyncStream",

@@ -5,6 +5,7 @@
     │   └── EndpointError               (a ProviderError too) wrong address, redirect  no    yes   no
     └── ProviderError                   one attempt at one provider failed           same  over  health
         ├── AuthenticationError         the key is missing, malformed or revoked      no    yes   no (the key's)
+        │   └── NoUsableKeyError        every key of this provider is disabled        no    yes   no
         ├── PermissionDeniedError       the key is good, the act is not allowed       no    yes   no
         ├── QuotaExhaustedError         money, or a daily or monthly cap              no    yes   no (the key's)
         ├── ModelNotFoundError          unknown, retired or not pulled                no    yes   no
@@ -44,7 +45,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 if TYPE_CHECKING:
-    from llmcore.types import Attempt, GenerationResponse
+    from llmcore.types import Attempt, GenerationResponse, Skipped
 
 Phase = Literal["connect", "headers", "first_token", "stream", "parse"]
 
@@ -73,7 +74,9 @@ class ProviderError(LlmError):
     status: HTTP status, None where none came. code, type: the vendor's own words. retry_after: seconds that the
     vendor asked to wait. phase: where it happened. visible_output: whether the caller had already seen something.
     retry_limit: how often at most the same provider is asked again. maybe_billed: the vendor may have done the work.
-    partial: what came before a stream was cut. attempts: all attempts of the call, on the error that ends it.
+    partial: what came before a stream was cut. attempts: all attempts of the call, on the error that ends it; skipped:
+    who was not asked, and why. key: the name of the key that was used, where there are several. budget_exhausted: there
+    was more to try, but the retry budget is spent.
     sample: the start of an unreadable body, redacted; never shown in `str` or `repr`.
     """
 
@@ -113,6 +116,9 @@ class ProviderError(LlmError):
         self.visible_output = False
         self.partial: GenerationResponse | None = None
         self.attempts: tuple[Attempt, ...] = ()
+        self.skipped: tuple[Skipped, ...] = ()
+        self.key: str | None = None
+        self.budget_exhausted = False
 
     @property
     def message(self) -> str:
@@ -164,6 +170,10 @@ class AuthenticationError(ProviderError):
     """The key is missing, malformed or revoked."""
 
     failover = True
+
+
+class NoUsableKeyError(AuthenticationError):
+    """Every key of this provider has been refused; nothing was sent. `retry_after`: when one is tried again."""
 
 
 class PermissionDeniedError(ProviderError):

@@ -232,6 +232,7 @@ class Fold:
             request_id=end.request_id,
             attempts=end.attempts,
             warnings=end.warnings,
+            skipped=end.skipped,
         )
 
     def _extend(self, kind: type, text: str) -> None:
@@ -308,6 +309,7 @@ def events_of(response: GenerationResponse) -> list[Event]:
             response.request_id,
             response.attempts,
             response.warnings,
+            response.skipped,
         )
     )
     return events

@@ -5,6 +5,7 @@ Everything is frozen. `None` means "unknown" or "unset", never 0. Vendors' own w
 """
 
 from llmcore.types.events import (
+    Continued,
     Event,
     Finished,
     PartDelta,
@@ -14,6 +15,7 @@ from llmcore.types.events import (
     ToolCallDelta,
     is_visible,
 )
+from llmcore.types.limits import Limit, RateLimits
 from llmcore.types.messages import (
     PART_TYPES,
     Audio,
@@ -48,6 +50,7 @@ from llmcore.types.responses import (
     GenerationResponse,
     ModelInfo,
     RequestWarning,
+    Skipped,
     Usage,
 )
 from llmcore.types.stats import ProviderStats
@@ -57,6 +60,7 @@ __all__ = [
     "PART_TYPES",
     "Attempt",
     "Audio",
+    "Continued",
     "Effort",
     "EmbeddingInput",
     "EmbeddingRequest",
@@ -70,18 +74,21 @@ __all__ = [
     "GenerationResponse",
     "Image",
     "JsonSchema",
+    "Limit",
     "Message",
     "ModelInfo",
     "Opaque",
     "Part",
     "PartDelta",
     "ProviderStats",
+    "RateLimits",
     "Reasoning",
     "Refusal",
     "RequestWarning",
     "ResponseFormat",
     "Restarted",
     "Role",
+    "Skipped",
     "Text",
     "TextDelta",
     "Thinking",

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from llmcore.types.messages import Part
-from llmcore.types.responses import NO_USAGE, Attempt, FinishReason, RequestWarning, Usage
+from llmcore.types.responses import NO_USAGE, Attempt, FinishReason, RequestWarning, Skipped, Usage
 
 
 @frozen
@@ -58,6 +58,14 @@ class Restarted:
 
 
 @frozen
+class Continued:
+    """The stream broke and another candidate goes on from here: what was received stays, what follows joins it."""
+
+    provider: str
+    model: str | None = None
+
+
+@frozen
 class Finished:
     """The end of an answer; comes exactly once, last."""
 
@@ -70,9 +78,10 @@ class Finished:
     request_id: str | None = None
     attempts: tuple[Attempt, ...] = ()
     warnings: tuple[RequestWarning, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
 
-Event: TypeAlias = TextDelta | ThinkingDelta | ToolCallDelta | PartDelta | Restarted | Finished
+Event: TypeAlias = TextDelta | ThinkingDelta | ToolCallDelta | PartDelta | Restarted | Continued | Finished
 
 
 def is_visible(event: Event) -> bool:

@@ -88,8 +88,10 @@ class GenerationRequest:
     response_format: "json", a `JsonSchema`, a JSON schema as a mapping, or an attrs or dataclass type.
     reasoning: an effort word or a `Reasoning`.
     deadline: seconds that the whole call may take, all attempts and waits included.
-    metadata: for people and policies on our side; not sent to vendors.
+    metadata: for people and policies on our side; not sent to vendors. `metadata["session"]` keeps a conversation with
+    one provider.
     extra: the vendor's own fields, merged into the request body as they are.
+    providers: only these of a manager's providers may answer; empty for all.
     """
 
     messages: tuple[Message, ...] = field(converter=_as_messages)
@@ -107,6 +109,7 @@ class GenerationRequest:
     deadline: float | None = None
     metadata: Mapping[str, Any] = _EMPTY
     extra: Mapping[str, Any] = _EMPTY
+    providers: tuple[str, ...] = field(default=(), converter=_as_strings)
 
 
 GenerationInput: TypeAlias = str | Message | Sequence[Message] | GenerationRequest
@@ -123,6 +126,7 @@ class EmbeddingRequest:
     deadline: float | None = None
     metadata: Mapping[str, Any] = _EMPTY
     extra: Mapping[str, Any] = _EMPTY
+    providers: tuple[str, ...] = field(default=(), converter=_as_strings)
 
 
 EmbeddingInput: TypeAlias = str | Sequence[str] | EmbeddingRequest

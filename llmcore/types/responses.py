@@ -69,13 +69,22 @@ class RequestWarning:
         return f"{self.parameter}: {self.message}"
 
 
+Why: TypeAlias = Literal[
+    "first", "retry", "failover", "key", "patience", "hedge", "restart", "continue", "splice"
+]
+Counted: TypeAlias = Literal["measured", "estimated", "unknown"]
+
+
 @frozen
 class Attempt:
     """One HTTP request on behalf of a call: who was asked, and what came of it.
 
     `outcome` is "success", "cancelled" or the name of an error class; `status` the HTTP status where one came;
     `duration_s` in seconds from dispatch to outcome (for a stream: to its end); `started_s` seconds after the
-    call began; `wait_s` the pause that was taken before it.
+    call began; `wait_s` the pause that was taken before it. `why` it was made: first, or after what ("key": the same
+    provider with another key; "patience", "hedge": beside one that still ran). `key` is the name of the key used,
+    `phase` where it failed, `first_token_s` seconds to the first visible delta. `usage` and `counted`: the tokens,
+    measured by the vendor, estimated by us, or unknown.
     """
 
     provider: str
@@ -85,6 +94,32 @@ class Attempt:
     duration_s: float | None = None
     started_s: float | None = None
     wait_s: float = 0.0
+    why: Why = "first"
+    key: str | None = None
+    phase: str | None = None
+    first_token_s: float | None = None
+    usage: Usage = NO_USAGE
+    counted: Counted = "unknown"
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """What it cost; None where nobody knows."""
+        return self.usage.cost_usd
+
+
+@frozen
+class Skipped:
+    """A candidate that was not asked. `reason` is one word for programs ("breaker_open", "resting", "no_tools",
+    "context_window", ...), `detail` a sentence for people.
+    """
+
+    provider: str
+    model: str | None
+    reason: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.detail or self.reason}"
 
 
 @frozen
@@ -101,6 +136,7 @@ class GenerationResponse:
     request_id: str | None = None
     attempts: tuple[Attempt, ...] = ()
     warnings: tuple[RequestWarning, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     raw: Any = field(default=None, repr=False, eq=False)
 
     @property
@@ -150,6 +186,7 @@ class EmbeddingResponse:
     usage: Usage = NO_USAGE
     attempts: tuple[Attempt, ...] = ()
     warnings: tuple[RequestWarning, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     raw: Any = field(default=None, repr=False, eq=False)
 
 
