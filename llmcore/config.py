@@ -5,7 +5,7 @@ Durations are seconds unless the name ends in `_ms`. None means "not said": the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
@@ -28,6 +28,14 @@ MidStream: TypeAlias = Literal["fail", "restart", "continue", "splice"]
 MID_STREAM: tuple[MidStream, ...] = ("fail", "restart", "continue", "splice")
 CAPABILITIES: tuple[str, ...] = ("tools", "images", "audio", "files", "schema", "reasoning", "prefill")
 TransportChoice: TypeAlias = Literal["auto", "httpx", "fast"]
+
+
+def _secret(value: str | Secret) -> Secret:
+    return Secret(value) if isinstance(value, str) else value
+
+
+def _frozen(value: Iterable[str] | None) -> frozenset[str] | None:
+    return None if value is None else frozenset(value)
 
 
 def _as_secret(value: str | Secret | None) -> Secret | None:
@@ -80,7 +88,7 @@ class KeyConfig:
     """One key of a provider that has several. name: shown in attempts and logs, instead of the key itself."""
 
     name: str
-    value: Secret = field(converter=lambda value: Secret(value) if isinstance(value, str) else value)
+    value: Secret = field(converter=_secret)
     weight: float = 1.0
 
 
@@ -118,9 +126,7 @@ class ProviderConfig:
     tpm: int | None = None
     context_window: int | None = None
     max_output_tokens: int | None = None
-    capabilities: frozenset[str] | None = field(
-        default=None, converter=lambda value: None if value is None else frozenset(value)
-    )
+    capabilities: frozenset[str] | None = field(default=None, converter=_frozen)
     enabled: bool = True
     models: Mapping[str, str] = field(factory=dict)
     api_version: str | None = None

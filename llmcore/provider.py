@@ -7,9 +7,12 @@ each can stand where the others stand.
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
+
+from attrs import frozen
 
 from llmcore.types import (
     EmbeddingInput,
@@ -23,6 +26,7 @@ from llmcore.types import (
     Part,
     PartDelta,
     ProviderStats,
+    RateLimits,
     Refusal,
     Restarted,
     Text,
@@ -31,6 +35,7 @@ from llmcore.types import (
     ThinkingDelta,
     ToolCall,
     ToolCallDelta,
+    Usage,
 )
 
 
@@ -65,6 +70,41 @@ class LlmProvider(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection; a second call does nothing."""
+        ...
+
+
+@frozen
+class Seat:
+    """One key of a provider as a provider of its own. name: the key's, None where it is the only one."""
+
+    name: str | None
+    weight: float
+    provider: LlmProvider
+
+
+@runtime_checkable
+class Seated(Protocol):
+    """A provider with one or several keys; each attempt is made on one seat."""
+
+    @property
+    def seats(self) -> Sequence[Seat]: ...
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A provider that hands on the rate limits which its vendor announces with every answer."""
+
+    def listen(self, told: Callable[[str | None, RateLimits], None]) -> None:
+        """Call `told(model, limits)` whenever an answer, good or bad, tells limits."""
+        ...
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A provider that knows what tokens cost."""
+
+    def cost(self, model: str | None, usage: Usage) -> Decimal | None:
+        """US dollars for this usage by the vendor's name of the model; None where the price is not known."""
         ...
 
 
