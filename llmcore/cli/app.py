@@ -214,9 +214,9 @@ def sim(
     ] = False,
 ) -> int:
     """Serve simulated providers in every dialect, which break on request."""
-    from llmcore.cli.simulate import simulate
+    from llmcore.cli.sim import serve
 
-    return simulate(
+    return serve(
         host=host,
         port=port,
         script=script,
@@ -224,6 +224,44 @@ def sim(
         tokens_per_second=tokens_per_second,
         models=model,
         faults=faults,
+        screen=Screen(),
+    )
+
+
+@app.command
+def simulate(
+    scenario: Annotated[Path, Parameter(help="The scenario file (TOML); docs/simulate.md describes it.")],
+    /,
+    *,
+    config: Annotated[
+        tuple[Path, ...],
+        Parameter(
+            name=["--config", "-c"],
+            negative="",
+            help="A configuration to simulate beside those of the scenario; may be given several times.",
+        ),
+    ] = (),
+    duration: Annotated[str | None, Parameter(help='Simulate this long instead: "90s", "36h", "7d".')] = None,
+    seed: Annotated[int | None, Parameter(help="Another seed; the same one gives the same bytes.")] = None,
+    json: Annotated[Path | None, Parameter(help="Write every figure to this file (JSON).")] = None,
+    plot: Annotated[
+        Path | None, Parameter(help="Draw them over time into this file (.png or .svg; extra `plots`).")
+    ] = None,
+    html: Annotated[Path | None, Parameter(help="Write a page of its own (HTML).")] = None,
+    log: Annotated[Path | None, Parameter(help="Write every attempt to this file (JSON lines).")] = None,
+) -> int:
+    """Try fallback settings against simulated providers on a virtual clock: a day of traffic in seconds."""
+    from llmcore.cli.simulate import simulate as work
+
+    return work(
+        scenario,
+        configs=config,
+        duration=duration,
+        seed=seed,
+        json=json,
+        plot=plot,
+        html=html,
+        log=log,
         screen=Screen(),
     )
 

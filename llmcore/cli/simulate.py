@@ -1,37 +1,24 @@
-"""`llmcore sim`: simulated providers until one interrupts them."""
+"""`llmcore simulate`: fallback settings against simulated providers on a virtual clock."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from llmcore.cli.grid import Grid, columns
-from llmcore.cli.outcome import DONE
 from llmcore.cli.screen import Screen
-from llmcore.sim import fault_names, run
+from llmcore.errors import ConfigurationError
 
 
 def simulate(
+    scenario: Path,
     *,
-    host: str,
-    port: int,
-    script: Path | None,
-    first_token_delay: float,
-    tokens_per_second: float | None,
-    models: tuple[str, ...],
-    faults: bool,
+    configs: tuple[Path, ...],
+    duration: str | None,
+    seed: int | None,
+    json: Path | None,
+    plot: Path | None,
+    html: Path | None,
+    log: Path | None,
     screen: Screen,
 ) -> int:
-    """Serve, or with `faults` only list the models' names that break."""
-    if faults:
-        screen.show(Grid(columns("model name", "what happens"), fault_names()))
-        return DONE
-    run(
-        host,
-        port,
-        script,
-        first_token_delay=first_token_delay,
-        tokens_per_second=tokens_per_second,
-        models=models,
-        on_ready=screen.line,
-    )
-    return DONE
+    """Read, simulate, print and write."""
+    raise ConfigurationError("simulate: not there yet")
