@@ -221,16 +221,17 @@ class HttpProvider:
     ) -> GenerationResponse:
         """The answer, waited for where the vendor has only begun; told to stop where nobody waits any more."""
         while isinstance(answer, Pending):
+            cancel = answer.cancel
             try:
                 await self.clock.sleep(answer.wait_s)
                 body, _ = await self.exchange.fetch(answer.next, trace)
             except BaseException:
-                await self.exchange.cancel(answer.cancel)
+                await self.exchange.cancel(cancel)
                 raise
             try:
                 answer = self.wire.decode_generate(body, request)
             except MalformedResponseError:
-                await self.exchange.cancel(answer.cancel)
+                await self.exchange.cancel(cancel)
                 raise
         return answer
 
