@@ -59,7 +59,7 @@ class Flood:
         with anyio.fail_after(GUARD):
             while True:
                 before = self.sent
-                await anyio.sleep(0.1)
+                await anyio.sleep(0.05)
                 if before and before == self.sent:
                     return before
 
@@ -82,10 +82,10 @@ async def test_59_who_does_not_read_is_not_sent_more_and_times_nothing_out(build
 
 
 @pytest.mark.anyio
-async def test_59_the_total_limit_holds_all_the_same(build: Build) -> None:
+async def test_59_the_total_limit_holds_all_the_same(manage: Manage) -> None:
     flood = Flood()
     with Server(flood) as server:
-        provider = build(server, total=0.3)
+        provider = manage(server, total=0.3)
 
         async def slowly() -> None:
             async with provider.stream("hi") as events:
@@ -183,7 +183,7 @@ async def drops(provider: LlmProvider) -> None:
         warnings.simplefilter("ignore", ResourceWarning)
         await _left_open(provider)
         gc.collect()
-        await anyio.sleep(0.2)
+        await anyio.sleep(0.1)
 
 
 async def _left_open(provider: LlmProvider) -> None:

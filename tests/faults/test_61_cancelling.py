@@ -191,7 +191,7 @@ async def test_61_while_waiting_for_a_slot(build: Build) -> None:
     with Server(stuck) as server, anyio.fail_after(GUARD):
         provider = build(server)
         async with provider.stream("hi") as events:
-            assert stuck.here == 2
+            await until(lambda: stuck.here == 2)
             with anyio.move_on_after(0.05) as scope:
                 await provider.generate("hi")
             assert scope.cancelled_caught
