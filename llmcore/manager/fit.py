@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import compress
 
@@ -171,11 +171,22 @@ def _lacks(capability: str, routing: Routing, model: ModelInfo | None) -> bool:
     told = None if model is None else model.capabilities
     if not told or not told.isdisjoint(_WORDS[capability]):
         return False
-    return any(capability in spoken for marks, spoken in _TONGUES if _speaks(told, marks))
+    return any(capability in list_.speaks_of and list_.recognised(told) for list_ in _LISTS)
 
 
-def _speaks(told: Collection[str], marks: tuple[frozenset[str], ...]) -> bool:
-    return all(not mark.isdisjoint(told) for mark in marks)
+@frozen
+class _List:
+    """The words of one vendor's list. It is theirs where it has one of each of `marks`; it tells of `speaks_of`."""
+
+    marks: tuple[frozenset[str], ...]
+    speaks_of: frozenset[str]
+
+    def recognised(self, told: frozenset[str]) -> bool:
+        return not any(mark.isdisjoint(told) for mark in self.marks)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 _SENTENCES = {
@@ -188,32 +199,25 @@ _SENTENCES = {
     "prefill": "it cannot go on from a text that is begun",
 }
 
+# Vendors' words, as their lists of models have them.
 _WORDS = {
-    "tools": frozenset({"tools", "tool_use", "tool-use", "tool_calling", "tool-calling", "function_calling"}),
-    "images": frozenset({"images", "image", "vision", "image_input", "multimodal"}),
-    "audio": frozenset({"audio", "audio_input"}),
-    "files": frozenset({"files", "file", "file-input", "pdf_input"}),
-    "schema": frozenset({"schema", "json_schema", "structured_outputs"}),
-    "reasoning": frozenset({"reasoning", "thinking", "effort"}),
-    "prefill": frozenset({"prefill"}),
+    "tools": _words("tools tool_use tool-use tool_calling tool-calling function_calling"),
+    "images": _words("images image vision image_input multimodal"),
+    "audio": _words("audio audio_input"),
+    "files": _words("files file file-input pdf_input"),
+    "schema": _words("schema json_schema structured_outputs"),
+    "reasoning": _words("reasoning thinking effort"),
+    "prefill": _words("prefill"),
 }
-"""Vendors' words, as their lists of models have them."""
 
-_TONGUES = (
-    ((frozenset({"completion_chat", "function_calling"}),), frozenset({"tools", "images"})),  # Mistral
-    ((frozenset({"image_input", "pdf_input"}),), frozenset({"images", "reasoning"})),  # Anthropic
-    (
-        (frozenset({"completion"}), frozenset({"tools", "vision", "thinking", "insert"})),
-        frozenset({"tools", "images", "reasoning"}),
+# A word that is missing says something only in a list that would have it. In any other it does not: llama.cpp never names
+# tools, OpenRouter's parameters never images, Gemini's methods neither.
+_LISTS = (
+    _List((_words("completion_chat function_calling"),), _words("tools images")),  # Mistral
+    _List((_words("image_input pdf_input"),), _words("images reasoning")),  # Anthropic
+    _List(
+        (_words("completion"), _words("tools vision thinking insert")), _words("tools images reasoning")
     ),  # Ollama
-    (
-        (frozenset({"chat"}), frozenset({"tools", "vision", "json_mode"})),
-        frozenset({"tools", "images"}),
-    ),  # Cohere
-    (
-        (frozenset({"max_tokens"}), frozenset({"temperature"})),
-        frozenset({"tools"}),
-    ),  # OpenRouter, by parameters
+    _List((_words("chat"), _words("tools vision json_mode")), _words("tools images")),  # Cohere
+    _List((_words("max_tokens"), _words("temperature")), _words("tools")),  # OpenRouter
 )
-"""How a vendor's list is known, and of which capabilities it would then speak if they were there. A word that is missing
-says nothing in any other list: llama.cpp never names tools, OpenRouter's parameters never images."""
