@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 from attrs import define, field
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -284,3 +285,20 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
+TestBreakerMachine.settings = settings(max_examples=max(200, settings().max_examples))
+
+
+@given(steps=st.lists(st.sampled_from(["good", "bad", "isolate", "reset"]), max_size=60))
+def test_a_disabled_one_admits_everything_and_never_changes(steps: list[str]) -> None:
+    told: list[tuple[str, str]] = []
+    breaker = Breaker(BreakerConfig(enabled=False), Random(0), lambda *edge: told.append(edge))
+    for step in steps:
+        if step == "isolate":
+            breaker.isolate()
+        elif step == "reset":
+            breaker.reset()
+        else:
+            (breaker.succeed if step == "good" else breaker.fail)(breaker.enter(0.0), 0.0)
+        assert breaker.admits(0.0)
+        assert (breaker.state, breaker.opens_at) == ("closed", 0.0)
+    assert told == []
