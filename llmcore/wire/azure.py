@@ -52,11 +52,13 @@ class AzureWire(OpenAIWire):
     api_version: str | None = None
 
     def path(self, operation: Operation, model: str | None) -> str:
-        """The path below the endpoint. Raises InvalidRequestError where it must name a deployment and none is given."""
+        """The path below the endpoint. Raises InvalidRequestError where it must name a deployment and `model` is none."""
         root = self.root
         if self.deployments and operation != "models":
             if not model:
                 raise InvalidRequestError("model: Azure needs the name of a deployment")
+            if model in {".", ".."}:
+                raise InvalidRequestError(f"model: {model!r} is no name of a deployment")
             root = f"{root}/deployments/{quote(model, safe='')}"
         query = f"?api-version={quote(self.api_version, safe='')}" if self.api_version else ""
         return root + OpenAIWire.path(self, operation, model) + query

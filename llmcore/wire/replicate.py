@@ -253,7 +253,8 @@ def _split(url: Json) -> SplitResult | None:
 
 
 def _own_path(value: Mapping[str, Any]) -> str:
-    if (name := as_str(value.get("id"))) is None:
+    name = as_str(value.get("id"))
+    if name is None or name in {".", ".."}:
         raise MalformedResponseError("a prediction without an address", phase="parse")
     return f"/v1/predictions/{quote(name, safe='', errors='replace')}"
 

@@ -85,6 +85,14 @@ def test_the_name_of_a_deployment_cannot_leave_its_place_in_the_path() -> None:
     assert path.startswith("/openai/deployments/a%2F..%2Fb%3Fc%23d%20%C3%A9/chat/completions?")
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_step_in_the_path_is_no_deployment(name: str) -> None:
+    with pytest.raises(InvalidRequestError, match="no name of a deployment"):
+        DATED.encode_generate(GenerationRequest("?", model=name), stream=False)
+    with pytest.raises(InvalidRequestError, match="no name of a deployment"):
+        DATED.encode_embed(EmbeddingRequest(["a"], model=name))
+
+
 def test_the_dated_form_needs_a_deployment() -> None:
     with pytest.raises(InvalidRequestError, match="deployment"):
         DATED.encode_generate(GenerationRequest("?"), stream=False)

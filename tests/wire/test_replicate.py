@@ -270,8 +270,9 @@ def test_addresses_that_are_missing_or_broken_are_made_from_the_id(urls: Any) ->
 
 
 def test_a_prediction_without_id_and_address_is_malformed() -> None:
-    with pytest.raises(MalformedResponseError, match="address"):
-        WIRE.decode_generate(b'{"status": "starting"}', ASKED)
+    for body in (b'{"status": "starting"}', b'{"status": "starting", "id": ".."}'):
+        with pytest.raises(MalformedResponseError, match="address"):
+            WIRE.decode_generate(body, ASKED)
     pending = WIRE.decode_generate(json.dumps({"status": "x", "urls": {"get": API}}).encode(), ASKED)
     assert isinstance(pending, Pending)
     assert pending.cancel is None
