@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -14,7 +15,7 @@ import anyio.to_thread
 from attrs import evolve
 
 from llmcore.clock import Clock
-from llmcore.config import LlmConfig, ProviderConfig, Timeouts, TransportChoice
+from llmcore.config import KeyConfig, LlmConfig, ProviderConfig, Timeouts, TransportChoice
 from llmcore.errors import ConfigurationError, ProviderError
 from llmcore.manager.manager import ProviderManager
 from llmcore.prices import PriceBook, warm
@@ -51,14 +52,14 @@ def create_provider(
     environ = os.environ if environ is None else environ
     place = find(config.provider)
     base_url, ours = _base_url(place, config, environ)
-    key = _key(place, config, environ, vendors_own=ours)
+    keys = _keys(place, config, environ, vendors_own=ours)
     book = prices or PriceBook(config.prices)
     return HttpProvider(
         place,
         config,
         _as_transport(transport, config.transport or "auto"),
         base_url=base_url,
-        api_key=key,
+        keys=keys,
         timeouts=timeouts,
         clock=clock,
         pricer=partial(book.cost, place.kind),
@@ -231,28 +232,57 @@ def _check_url(url: str, name: str) -> None:
         raise ConfigurationError(f"base_url: {name} needs http(s)://host[:port][/path], without a query")
 
 
-def _check_key(key: Secret, where: str) -> Secret:
-    value = key.reveal()
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise ConfigurationError(f"{where}: holds spaces, line breaks or characters that no key has")
-    return key
-
-
-def _key(
+def _keys(
     place: Place, config: ProviderConfig, environ: Mapping[str, str], *, vendors_own: bool
-) -> Secret | None:
+) -> tuple[KeyConfig, ...]:
+    """The configured keys; else, at the vendor's own address, the one of its standard variable."""
+    complaints = list(_key_faults(config))
+    if complaints:
+        raise ConfigurationError(*complaints)
+    if config.api_keys:
+        return config.api_keys
     if config.api_key:
-        return _check_key(config.api_key, "api_key")
-    if vendors_own:
-        for variable in place.key_env:
-            if value := environ.get(variable, "").strip():
-                return _check_key(Secret(value), f"the variable {variable}")
-        if place.key_required:
-            named = " or ".join(place.key_env) or "its key"
-            raise ConfigurationError(
-                f"api_key: {place.kind} needs a key; set api_key or the variable {named}"
-            )
-    return None
+        return (KeyConfig("api_key", config.api_key),)
+    if not vendors_own:
+        return ()
+    variable = next((name for name in place.key_env if environ.get(name, "").strip()), None)
+    if variable is not None:
+        key = Secret(environ[variable].strip())
+        if not _is_key(key):
+            raise ConfigurationError(f"the variable {variable}: {_NO_KEY}")
+        return (KeyConfig("api_key", key),)
+    if place.key_required:
+        named = " or ".join(place.key_env) or "its key"
+        raise ConfigurationError(f"api_key: {place.kind} needs a key; set api_key or the variable {named}")
+    return ()
+
+
+def _key_faults(config: ProviderConfig) -> Iterator[str]:
+    if config.api_key and config.api_keys:
+        yield "api_keys: is given beside api_key; keep one of the two"
+    if config.api_key and not _is_key(config.api_key):
+        yield f"api_key: {_NO_KEY}"
+    names: set[str] = set()
+    for index, key in enumerate(config.api_keys):
+        where = f"api_keys[{index}]"
+        if not key.value:
+            yield f"{where}: is empty"
+        elif not _is_key(key.value):
+            yield f"{where}: {_NO_KEY}"
+        if key.name in names:
+            yield f"{where}: {key.name!r} is the name of another key too; give each its own"
+        if not 0 <= key.weight < math.inf:
+            yield f"{where}: the weight must be a number of at least 0"
+        names.add(key.name)
+
+
+_NO_KEY = "holds spaces, line breaks or characters that no key has"
+
+
+def _is_key(key: Secret) -> bool:
+    """Whether it can be sent; it is looked at here only, so that no frame that raises holds it in clear."""
+    value = key.reveal()
+    return value.isascii() and value.isprintable() and " " not in value
 
 
 def _as_transport(given: httpx.AsyncBaseTransport | Transport | None, choice: TransportChoice) -> Transport:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
 
@@ -55,10 +59,65 @@ SHORTEST = 4
 """A shorter "key" is a placeholder for a local server; masking it would garble every text and so give it away."""
 
 
+LONG = 8
+"""From this length on a secret is also masked inside Base64, and the pieces of a secret header each for itself."""
+
+_SECRET_HEADER = ("key", "token", "secret", "auth", "cookie", "password", "credential")
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
+
+
+class Redactor:
+    """Masks the same secrets in many texts: as they are, URL-encoded, in JSON and in Base64."""
+
+    __slots__ = ("_forms",)
+
+    def __init__(self, secrets: Iterable[Secret | str | None]) -> None:
+        forms = {form for secret in secrets for form in _forms(secret)}
+        self._forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+    def __call__(self, text: str) -> str:
+        """`text` without any of the secrets, nor anything that looks like a key."""
+        for form in self._forms:
+            text = text.replace(form, MASK)
+        return _KEY_SHAPES.sub(MASK, text)
+
+
 def redact(text: str, *secrets: Secret | str | None) -> str:
     """`text` without any of `secrets`, nor anything that looks like a key."""
-    for secret in secrets:
-        value = secret.reveal() if isinstance(secret, Secret) else secret
-        if value and len(value) >= SHORTEST:
-            text = text.replace(value, MASK)
-    return _KEY_SHAPES.sub(MASK, text)
+    return Redactor(secrets)(text)
+
+
+def header_secrets(headers: Mapping[str, str]) -> tuple[Secret, ...]:
+    """What is secret in `headers`, judged by their names: each such value, and its long pieces ("Bearer" stays)."""
+    found: list[str] = []
+    for name, value in headers.items():
+        if any(word in name.lower() for word in _SECRET_HEADER):
+            pieces = [piece for piece in re.split(r"[\s;,]+", value) if piece]
+            pieces += [piece.partition("=")[2] for piece in pieces]
+            found += [value, *(piece for piece in pieces if len(piece) >= LONG)]
+    return tuple(Secret(value) for value in dict.fromkeys(found))
+
+
+def _forms(secret: Secret | str | None) -> set[str]:
+    """The ways in which a text may hold `secret`."""
+    value = secret.reveal() if isinstance(secret, Secret) else secret
+    if not value or len(value) < SHORTEST:
+        return set()
+    written = json.dumps(value)[1:-1]
+    quoted = {quote(value, safe="", errors="replace"), quote(value, errors="replace")}
+    quoted.add(quote_plus(value, errors="replace"))
+    quoted |= {_PERCENT.sub(lambda found: found.group().lower(), form) for form in quoted}
+    forms = {value, written, written.replace("/", "\\/"), *quoted}
+    return forms | (_base64(value) if len(value) >= LONG else set())
+
+
+def _base64(value: str) -> set[str]:
+    """`value` in Base64, alone or at any place of a longer text: what its own bytes alone decide, at each alignment."""
+    raw = value.encode(errors="replace")
+    forms: set[str] = set()
+    for encode in (b64encode, urlsafe_b64encode):
+        alone = encode(raw).decode()
+        forms |= {alone, alone.rstrip("=")}
+        for before, start in ((0, 0), (1, 2), (2, 3)):
+            forms.add(encode(bytes(before) + raw).decode()[start : (before + len(raw)) * 8 // 6])
+    return forms

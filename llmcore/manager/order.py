@@ -1,77 +1,303 @@
-"""Pure: in which order candidates are asked.
+"""In which order candidates are asked: a class for each strategy, chance handed in.
 
-`arrange` is done once for a set of candidates and may be slow; calling it is done for every call and must not grow
-with their number.
+`arrange` is done once for a set of candidates and may be slow. Calling is done for every call and yields lazily, first
+choice first: taking only the first costs the same for three candidates as for a thousand, save where a strategy has to
+look at all of them (least_busy and cost: at those of one tier).
+
+Candidates of equal priority form a tier. A strategy chooses inside a tier; tiers fail over in order.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from bisect import bisect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from itertools import accumulate, count, groupby
+from math import log
+from random import Random
 from typing import Protocol
+
+from attrs import field, frozen
 
 from llmcore.manager.models import Choice
 
+MAX_RINGS: int = 1024
+"""Sets of candidates whose turn round robin remembers; callers may name any subset, so the memory is bounded."""
+
+
+class View(Protocol):
+    """What an order may ask about a candidate as it is now."""
+
+    def load(self, choice: Choice, /) -> float:
+        """Calls in flight over their limit; calls in flight where there is no limit."""
+        ...
+
+    def delay(self, choice: Choice, /) -> float | None:
+        """Seconds to the first token or answer that must be expected (see `pulse`); None where nothing is known."""
+        ...
+
+    def price(self, choice: Choice, /) -> Decimal | None:
+        """US dollars that the request at hand will cost about; None where not known."""
+        ...
+
+
+class _Blank:
+    """A view of candidates of which nothing is known."""
+
+    def load(self, _choice: Choice, /) -> float:
+        return 0.0
+
+    def delay(self, _choice: Choice, /) -> float | None:
+        return None
+
+    def price(self, _choice: Choice, /) -> Decimal | None:
+        return None
+
+
+BLANK: View = _Blank()
+
 
 class Order(Protocol):
-    """First choice first."""
+    """A strategy. What `arrange` returns is for `__call__` of the same order only."""
 
     def arrange(self, choices: Sequence[Choice], /) -> tuple[Choice, ...]: ...
 
-    def __call__(self, arranged: tuple[Choice, ...], /) -> Sequence[Choice]: ...
+    def __call__(self, arranged: tuple[Choice, ...], view: View = BLANK, /) -> Iterable[Choice]: ...
+
+
+@frozen(eq=False)
+class Tier:
+    """Candidates of equal rank. sums: their weights added up (weighted). turns: whose turn it is (round robin)."""
+
+    choices: tuple[Choice, ...]
+    sums: tuple[float, ...] = ()
+    turns: Iterator[int] = field(factory=count)
+
+
+class Arranged(tuple[Choice, ...]):  # noqa: SLOT001 - Python gives tuples no slots for attributes
+    """Candidates tier by tier; the tiers stand beside them, so that no call has to find them again."""
+
+    tiers: tuple[Tier, ...]
+
+    @classmethod
+    def of(cls, tiers: Iterable[Tier]) -> Arranged:
+        made = tuple(tiers)
+        arranged = cls(choice for tier in made for choice in tier.choices)
+        arranged.tiers = made
+        return arranged
+
+
+class Tiered:
+    """Tiers in order; a subclass says in which order the candidates of one tier are asked."""
+
+    def arrange(self, choices: Sequence[Choice], /) -> tuple[Choice, ...]:
+        return Arranged.of(Tier(tier) for tier in _by_priority(choices))
+
+    def __call__(self, arranged: tuple[Choice, ...], view: View = BLANK, /) -> Iterable[Choice]:
+        for tier in self._tiers(arranged):
+            yield from self._inside(tier, view)
+
+    def _tiers(self, arranged: tuple[Choice, ...]) -> tuple[Tier, ...]:
+        if not isinstance(arranged, Arranged):
+            arranged = self.arrange(arranged)
+            assert isinstance(arranged, Arranged)
+        return arranged.tiers
+
+    def _inside(self, tier: Tier, view: View) -> Iterable[Choice]:
+        raise NotImplementedError
 
 
 class ByPriority:
     """Lowest `priority` first; equals in configured order."""
 
     def arrange(self, choices: Sequence[Choice], /) -> tuple[Choice, ...]:
-        return tuple(sorted(choices, key=lambda choice: choice.priority))
+        return tuple(sorted(choices, key=_rank))
 
-    def __call__(self, arranged: tuple[Choice, ...], /) -> Sequence[Choice]:
+    def __call__(self, arranged: tuple[Choice, ...], _view: View = BLANK, /) -> tuple[Choice, ...]:
         return arranged
 
 
-class RoundRobin:
-    """Each call begins one further along the configured list of `size` providers, and fails over in its order.
+class RoundRobin(Tiered):
+    """Each call begins one further in its tier and fails over in configured order, then to the next tier.
 
-    The cursor moves once per call, whoever is eligible; a call for only some of the providers begins with the first of
-    them at or behind it.
+    A tier's turn moves once for every call that begins in it, whoever is eligible. Every set of candidates has a turn of
+    its own, so that calls for some of the providers get each of them equally often, and leave the others' turns alone.
+
+    priorities: of all configured providers; without them, those of the candidates at hand decide on the tiers. Where
+    all of them differ, as where all are equal, the whole list is one ring: tiers of one candidate each would never
+    rotate, and who chose round robin and numbered the providers meant the numbers as their order.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._cursor = 0
+    def __init__(self, priorities: Sequence[int] = ()) -> None:
+        self._priorities = priorities
+        self._turns: dict[tuple[int, ...], Iterator[int]] = {}
 
     def arrange(self, choices: Sequence[Choice], /) -> tuple[Choice, ...]:
-        return tuple(sorted(choices, key=lambda choice: choice.index))
+        known = self._priorities or [choice.priority for choice in choices]
+        one_ring = len(set(known)) in {1, len(known)}
+        tiers = [tuple(sorted(choices, key=_index))] if one_ring and choices else _by_priority(choices)
+        return Arranged.of(Tier(tier, turns=self._turn(tier)) for tier in tiers)
 
-    def __call__(self, arranged: tuple[Choice, ...], /) -> Sequence[Choice]:
-        start = self._cursor
-        self._cursor = (start + 1) % self._size
-        at = bisect_left(arranged, start, key=lambda choice: choice.index)
-        return arranged[at:] + arranged[:at]
+    def _turn(self, tier: tuple[Choice, ...]) -> Iterator[int]:
+        members = tuple(choice.index for choice in tier)
+        self._turns[members] = turn = self._turns.pop(members, None) or count()
+        if len(self._turns) > MAX_RINGS:
+            del self._turns[next(iter(self._turns))]
+        return turn
+
+    def __call__(self, arranged: tuple[Choice, ...], view: View = BLANK, /) -> tuple[Choice, ...]:
+        return tuple(super().__call__(arranged, view))
+
+    def _inside(self, tier: Tier, _view: View) -> Iterable[Choice]:
+        choices = tier.choices
+        size = len(choices)
+        start = next(tier.turns)
+        return (choices[place % size] for place in range(start, start + size))
 
 
 class FirstThenNamed:
-    """The first by priority alone; after it only those named as fallbacks, in that order."""
+    """Strategy "retry": the first by priority alone; after it only those named as fallbacks, in that order."""
 
     def __init__(self, fallbacks: Sequence[int]) -> None:
         self._fallbacks = tuple(fallbacks)
 
     def arrange(self, choices: Sequence[Choice], /) -> tuple[Choice, ...]:
-        first = min(choices, key=lambda choice: choice.priority)
+        if not choices:
+            return ()
+        first = min(choices, key=_rank)
         by_index = {choice.index: choice for choice in choices if choice is not first}
         return (first, *(by_index[index] for index in self._fallbacks if index in by_index))
 
-    def __call__(self, arranged: tuple[Choice, ...], /) -> Sequence[Choice]:
+    def __call__(self, arranged: tuple[Choice, ...], _view: View = BLANK, /) -> tuple[Choice, ...]:
         return arranged
 
 
-def order_for(strategy: str, names: Sequence[str], fallbacks: Sequence[str]) -> Order:
-    """A fresh order; its state belongs to one manager."""
+class Weighted(Tiered):
+    """Drawn with probability weight / sum of weights of the tier; the next ones are drawn from the rest.
+
+    Weight 0 means drained: after all others of all tiers, in configured order, as the last resort. weights: by index;
+    1 where there is none.
+    """
+
+    def __init__(self, weights: Sequence[float], random: Random) -> None:
+        self._weights = weights
+        self._random = random.random
+
+    def arrange(self, choices: Sequence[Choice], /) -> tuple[Choice, ...]:
+        live = [choice for choice in choices if self._weight(choice) > 0]
+        drained = sorted((choice for choice in choices if self._weight(choice) <= 0), key=_index)
+        tiers = [Tier(tier, tuple(accumulate(map(self._weight, tier)))) for tier in _by_priority(live)]
+        return Arranged.of([*tiers, *(Tier((choice,)) for choice in drained)])
+
+    def _weight(self, choice: Choice) -> float:
+        return self._weights[choice.index] if choice.index < len(self._weights) else 1.0
+
+    def _inside(self, tier: Tier, _view: View) -> Iterable[Choice]:
+        choices, sums = tier.choices, tier.sums
+        if len(choices) == 1:
+            yield choices[0]
+            return
+        place = bisect(sums, self._random() * sums[-1], 0, len(sums) - 1)
+        yield choices[place]
+        yield from sorted(choices[:place] + choices[place + 1 :], key=self._arrival)
+
+    def _arrival(self, choice: Choice) -> float:
+        """Sorted by these, candidates are in the order of weighted draws without replacement.
+
+        The instants of exponential clocks that run at the speed of the weights (Efraimidis and Spirakis 2006).
+        """
+        return -log(1.0 - self._random()) / self._weight(choice)
+
+
+class LeastBusy(Tiered):
+    """The smallest load now, asked anew for each; ties in configured order."""
+
+    def _inside(self, tier: Tier, view: View) -> Iterable[Choice]:
+        first = min(tier.choices, key=view.load)
+        yield first
+        rest = [choice for choice in tier.choices if choice is not first]
+        while rest:
+            least = min(rest, key=view.load)
+            rest.remove(least)
+            yield least
+
+
+class ByDelay(Tiered):
+    """Strategy "latency": of two drawn at random, the one with the shorter delay; after it all others by delay.
+
+    Two random choices do not send every caller to the same fastest one, as the minimum of all would (Mitzenmacher 2001).
+    Who is not measured counts as fastest, so that it is tried; ties go to the smaller load.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random.random
+
+    def _inside(self, tier: Tier, view: View) -> Iterable[Choice]:
+        choices = tier.choices
+        if len(choices) == 1:
+            yield choices[0]
+            return
+        first = self._of_two(choices, view)
+        yield first
+        yield from sorted(
+            (choice for choice in choices if choice is not first),
+            key=lambda choice: (view.delay(choice) or 0.0, view.load(choice)),
+        )
+
+    def _of_two(self, choices: tuple[Choice, ...], view: View) -> Choice:
+        size = len(choices)
+        place = int(self._random() * size)
+        other = int(self._random() * (size - 1))
+        one, two = choices[place], choices[other + (other >= place)]
+        a, b = view.delay(one) or 0.0, view.delay(two) or 0.0
+        if a == b:
+            a, b = view.load(one), view.load(two)
+        return one if a <= b else two
+
+
+class ByPrice(Tiered):
+    """Strategy "cost": the lowest price for the request at hand; unknown last, ties in configured order."""
+
+    def _inside(self, tier: Tier, view: View) -> Iterable[Choice]:
+        if len(tier.choices) == 1:
+            return tier.choices
+        return sorted(tier.choices, key=lambda choice: _known_first(view.price(choice)))
+
+
+def order_for(
+    strategy: str,
+    names: Sequence[str],
+    fallbacks: Sequence[str],
+    *,
+    random: Random | None = None,
+    weights: Sequence[float] = (),
+    priorities: Sequence[int] = (),
+) -> Order:
+    """A fresh order; its state belongs to one manager. weights, priorities: of the providers in `names`."""
+    dice = random or Random()  # noqa: S311 - spreads load, keeps no secret
     made: dict[str, Callable[[], Order]] = {
         "priority": ByPriority,
-        "round_robin": lambda: RoundRobin(len(names)),
+        "round_robin": lambda: RoundRobin(priorities),
         "retry": lambda: FirstThenNamed([names.index(name) for name in fallbacks]),
+        "weighted": lambda: Weighted(weights, dice),
+        "least_busy": LeastBusy,
+        "latency": lambda: ByDelay(dice),
+        "cost": ByPrice,
     }
     return made[strategy]()
+
+
+def _by_priority(choices: Sequence[Choice]) -> list[tuple[Choice, ...]]:
+    return [tuple(tier) for _, tier in groupby(sorted(choices, key=_rank), key=lambda one: one.priority)]
+
+
+def _rank(choice: Choice) -> tuple[int, int]:
+    return choice.priority, choice.index
+
+
+def _index(choice: Choice) -> int:
+    return choice.index
+
+
+def _known_first(price: Decimal | None) -> tuple[bool, Decimal]:
+    return price is None, price or Decimal(0)

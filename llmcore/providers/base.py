@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from decimal import Decimal
 from typing import TypeVar
 
@@ -12,15 +13,21 @@ from attrs import evolve
 from llmcore._version import __version__
 from llmcore.check import as_embedding_request, as_generation_request
 from llmcore.clock import Clock, SystemClock
-from llmcore.config import ProviderConfig, Routing, Timeouts
-from llmcore.errors import InvalidRequestError, ModelNotFoundError, ProviderError, TotalTimeout
+from llmcore.config import KeyConfig, ProviderConfig, Routing, Timeouts
+from llmcore.errors import (
+    InvalidRequestError,
+    MalformedResponseError,
+    ModelNotFoundError,
+    ProviderError,
+    TotalTimeout,
+)
 from llmcore.meter import Meter
-from llmcore.provider import EventStream
+from llmcore.provider import EventStream, Seat
 from llmcore.providers.embedding import embed_all
-from llmcore.providers.exchange import Exchange
+from llmcore.providers.exchange import Exchange, Told, Trace
 from llmcore.providers.place import Place
+from llmcore.providers.seats import Rota
 from llmcore.providers.stream import LeafStream
-from llmcore.secret import Secret
 from llmcore.transport.base import Transport
 from llmcore.types import (
     Attempt,
@@ -33,6 +40,7 @@ from llmcore.types import (
     ProviderStats,
     Usage,
 )
+from llmcore.types.responses import NO_USAGE
 from llmcore.wire.base import Encoded, Pending, Wire
 
 MAX_PAGES = 200
@@ -48,6 +56,7 @@ Pricer = Callable[[str | None, Usage], Decimal | None]
 class HttpProvider:
     """One vendor: `place` says where, `config` with what, `transport` moves the bytes.
 
+    keys: none, one or several; with several, each is a seat, and calls made here go to the seats in turns by weight.
     `llmcore.create_provider(config)` makes one.
     """
 
@@ -58,7 +67,7 @@ class HttpProvider:
         transport: Transport,
         *,
         base_url: str,
-        api_key: Secret | None = None,
+        keys: Sequence[KeyConfig] = (),
         timeouts: Timeouts | None = None,
         clock: Clock | None = None,
         pricer: Pricer | None = None,
@@ -70,20 +79,46 @@ class HttpProvider:
         self._config = config
         self._price = pricer
         self._closed = False
+        self._whole: HttpProvider | None = None
+        self.key: str | None = None
         self.wire: Wire = place.wire_for(config)
-        self.timeouts = timeouts
+        self.timeouts: Timeouts = timeouts
         self.clock: Clock = clock or SystemClock()
         self.meter: Meter = Meter()
-        headers = {"user-agent": f"llmcore/{__version__}", **place.headers, **config.headers}
         self.exchange: Exchange = Exchange(
             place,
             self.wire,
             transport,
             base_url=base_url,
-            headers=headers,
-            api_key=api_key,
+            headers={"user-agent": f"llmcore/{__version__}", **place.headers, **config.headers},
+            api_key=keys[0].value if keys else None,
+            secrets=[key.value for key in keys],
             timeouts=timeouts,
         )
+        self._rota: Rota | None = None
+        self._with_keys: tuple[HttpProvider, ...] = ()
+        self._seats: tuple[Seat, ...] = (Seat(None, 1.0, self),)
+        if len(keys) > 1:
+            self._rota = Rota([key.weight for key in keys])
+            self._with_keys = tuple(self._with(key) for key in keys)
+            self._seats = tuple(
+                Seat(key.name, key.weight, leaf) for key, leaf in zip(keys, self._with_keys, strict=True)
+            )
+
+    def _with(self, key: KeyConfig) -> HttpProvider:
+        """The same provider with that key alone; everything else is shared."""
+        other = copy(self)
+        other._whole = self
+        other._seats = (Seat(key.name, key.weight, other),)
+        other._rota = None
+        other.key = key.name
+        other.exchange = self.exchange.keyed(key.value)
+        return other
+
+    @property
+    def seats(self) -> tuple[Seat, ...]:
+        """One for each key; its name is None where there are no several keys."""
+        return self._seats
 
     @property
     def name(self) -> str:
@@ -99,34 +134,50 @@ class HttpProvider:
         return self._config.routing
 
     def __repr__(self) -> str:
-        return f"<HttpProvider {self.name} ({self.provider_type}) at {self.exchange.host}>"
+        key = f", key {self.key}" if self.key else ""
+        return f"<HttpProvider {self.name} ({self.provider_type}{key}) at {self.exchange.host}>"
+
+    def listen(self, told: Told) -> None:
+        """Call `told(model, limits)` whenever an answer to any of the keys here, good or bad, tells rate limits."""
+        for leaf in self._leaves():
+            leaf.exchange.listen(told)
+
+    def cost(self, model: str | None, usage: Usage) -> Decimal | None:
+        """US dollars for this usage by the vendor's name of the model; None where the price is not known."""
+        return None if self._price is None else self._price(model, usage)
 
     async def generate(self, request: GenerationInput, /) -> GenerationResponse:
         """One whole answer. Raises ProviderError."""
-        asked = self._prepared(as_generation_request(request))
-        return await self._metered(lambda: self._generate(asked), asked.model, asked.deadline)
+        leaf = self._turn()
+        asked = leaf._prepared(as_generation_request(request))
+        trace = Trace(asked.model)
+        return await leaf._metered(lambda: leaf._generate(asked, trace), trace, asked.deadline)
 
     def stream(self, request: GenerationInput, /) -> EventStream:
         """One answer while it is written; nothing is sent before the stream is entered or first read."""
-        return EventStream(LeafStream(self, self._prepared(as_generation_request(request))))
+        leaf = self._turn()
+        return EventStream(LeafStream(leaf, leaf._prepared(as_generation_request(request))))
 
     async def embed(self, request: EmbeddingInput, /) -> EmbeddingResponse:
         """One vector per text, in order; split by the vendor's limits and sent side by side. Raises ProviderError."""
+        leaf = self._turn()
         asked = as_embedding_request(request)
         asked = evolve(asked, model=self._model(asked.model, self._config.embedding_model))
         self._check_model(asked.model)
-        return await self._metered(
-            lambda: embed_all(self.exchange, self.wire, asked, self.encode), asked.model, asked.deadline
+        trace = Trace(asked.model)
+        return await leaf._metered(
+            lambda: embed_all(leaf.exchange, leaf.wire, asked, leaf.encode, trace), trace, asked.deadline
         )
 
     async def list_models(self) -> Sequence[ModelInfo]:
         """Every model that the vendor lists, page after page. Raises ProviderError."""
+        leaf, trace = self._turn(), Trace(None)
         began = self.clock.now()
         self.meter.started()
         try:
-            models = await self._limited(self._list_models, None)
+            models = await self._limited(leaf._list_models, None)
         except ProviderError as error:
-            raise self._failed(error, None, began) from error.__cause__
+            raise leaf._failed(error, trace, began) from error.__cause__
         except BaseException as exc:
             self.meter.broke_off(exc)
             raise
@@ -134,12 +185,16 @@ class HttpProvider:
         return models
 
     def stats(self) -> ProviderStats:
-        return self.meter.stats(self.name, state="closed" if self._closed else "ok")
+        """Counters of all keys together."""
+        whole = self._whole or self
+        return self.meter.stats(self.name, state="closed" if whole._closed else "ok")
 
     async def aclose(self) -> None:
-        if not self._closed:
-            self._closed = True
-            await self.exchange.aclose()
+        """Close the connections; those of a seat are those of the whole provider."""
+        whole = self._whole or self
+        if not whole._closed:
+            whole._closed = True
+            await whole.exchange.aclose()
 
     # --------------------------------------------------------------------------- what the stream shares
 
@@ -162,17 +217,22 @@ class HttpProvider:
             raise InvalidRequestError(f"the request cannot be put into JSON: {exc}") from None
 
     async def settled(
-        self, answer: GenerationResponse | Pending, request: GenerationRequest
+        self, answer: GenerationResponse | Pending, request: GenerationRequest, trace: Trace
     ) -> GenerationResponse:
         """The answer, waited for where the vendor has only begun; told to stop where nobody waits any more."""
         while isinstance(answer, Pending):
+            cancel = answer.cancel
             try:
                 await self.clock.sleep(answer.wait_s)
-                body, _ = await self.exchange.fetch(answer.next)
+                body, _ = await self.exchange.fetch(answer.next, trace)
             except BaseException:
-                await self.exchange.cancel(answer.cancel)
+                await self.exchange.cancel(cancel)
                 raise
-            answer = self.wire.decode_generate(body, request)
+            try:
+                answer = self.wire.decode_generate(body, request)
+            except MalformedResponseError:
+                await self.exchange.cancel(cancel)
+                raise
         return answer
 
     def priced(self, model: str | None, usage: Usage) -> Usage:
@@ -182,16 +242,61 @@ class HttpProvider:
         cost = self._price(model, usage)
         return usage if cost is None else evolve(usage, cost_usd=cost)
 
-    def blame(self, error: ProviderError, model: str | None, began: float) -> None:
-        """Write on the error what only the leaf knows: who, which model, how long, and the attempt it was; redact it."""
+    def attempt(
+        self,
+        trace: Trace,
+        seconds: float,
+        usage: Usage,
+        *,
+        error: ProviderError | None = None,
+        first_token_s: float | None = None,
+    ) -> Attempt:
+        """The record of one attempt that is over."""
+        told = usage.input_tokens is not None or usage.output_tokens is not None
+        return Attempt(
+            self.name,
+            trace.model,
+            "success" if error is None else error.outcome,
+            trace.status if error is None or error.status is None else error.status,
+            seconds,
+            0.0,
+            key=self.key,
+            phase=None if error is None else error.phase,
+            first_token_s=first_token_s,
+            usage=usage,
+            counted="measured" if told else "unknown",
+        )
+
+    def blame(
+        self,
+        error: ProviderError,
+        trace: Trace,
+        began: float,
+        usage: Usage = NO_USAGE,
+        first_token_s: float | None = None,
+    ) -> None:
+        """Write on the error what only the leaf knows: who, which model and key, how long, and the attempt it was; redact it."""
         self.exchange.redacted(error)
         seconds = self.clock.now() - began
         error.provider = self.name
-        error.model = model
+        error.model = trace.model
+        error.key = self.key
         error.elapsed_s = seconds
-        error.attempts = (Attempt(self.name, model, error.outcome, error.status, seconds, 0.0),)
+        error.attempts = (
+            self.attempt(
+                trace, seconds, self.priced(trace.model, usage), error=error, first_token_s=first_token_s
+            ),
+        )
 
     # -------------------------------------------------------------------------------------------- in here
+
+    def _leaves(self) -> tuple[HttpProvider, ...]:
+        """Whoever talks to the vendor here: this provider itself, or one for each of its keys."""
+        return self._with_keys or (self,)
+
+    def _turn(self) -> HttpProvider:
+        """Whose turn it is to talk."""
+        return self if self._rota is None else self._with_keys[self._rota.next()]
 
     def _model(self, asked: str | None, default: str | None) -> str | None:
         return default if asked is None else self._config.models.get(asked, asked)
@@ -218,14 +323,14 @@ class HttpProvider:
         extra = {**config.extra, **request.extra} if config.extra else request.extra
         return evolve(request, model=model, max_tokens=max_tokens, temperature=temperature, extra=extra)
 
-    async def _generate(self, request: GenerationRequest) -> GenerationResponse:
+    async def _generate(self, request: GenerationRequest, trace: Trace) -> GenerationResponse:
         encoded = self.encode(lambda: self.wire.encode_generate(request, stream=False))
-        body, headers = await self.exchange.fetch(encoded.http)
+        body, headers = await self.exchange.fetch(encoded.http, trace)
         request_id = self.wire.request_id(headers)
         try:
             response = self.wire.decode_generate(body, request)
             if isinstance(response, Pending):
-                response = await self.settled(response, request)
+                response = await self.settled(response, request, trace)
         except ProviderError as error:
             error.request_id = error.request_id or request_id
             raise
@@ -250,25 +355,22 @@ class HttpProvider:
             asked.add(cursor)
         return tuple(found.values())
 
-    async def _metered(
-        self, work: Callable[[], Awaitable[R]], model: str | None, deadline: float | None
-    ) -> R:
+    async def _metered(self, work: Callable[[], Awaitable[R]], trace: Trace, deadline: float | None) -> R:
         began = self.clock.now()
         self.meter.started()
         try:
             response = await self._limited(work, deadline)
         except ProviderError as error:
-            raise self._failed(error, model, began) from error.__cause__
+            raise self._failed(error, trace, began) from error.__cause__
         except BaseException as exc:
             self.meter.broke_off(exc)
             raise
         seconds = self.clock.now() - began
-        usage = self.priced(response.model or model, response.usage)
+        model = response.model or trace.model
+        usage = self.priced(model, response.usage)
         self.meter.succeeded(seconds, usage)
-        attempt = Attempt(self.name, model, "success", 200, seconds, 0.0)
-        return evolve(
-            response, provider=self.name, model=response.model or model, usage=usage, attempts=(attempt,)
-        )
+        attempt = self.attempt(trace, seconds, usage)
+        return evolve(response, provider=self.name, model=model, usage=usage, attempts=(attempt,))
 
     async def _limited(self, work: Callable[[], Awaitable[T]], deadline: float | None) -> T:
         limit = self.limit(deadline)
@@ -277,7 +379,7 @@ class HttpProvider:
                 return await work()
         raise self.total_timeout(deadline)
 
-    def _failed(self, error: ProviderError, model: str | None, began: float) -> ProviderError:
-        self.blame(error, model, began)
+    def _failed(self, error: ProviderError, trace: Trace, began: float) -> ProviderError:
+        self.blame(error, trace, began)
         self.meter.failed(error)
         return error

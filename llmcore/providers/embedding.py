@@ -8,7 +8,7 @@ import anyio
 from attrs import evolve
 
 from llmcore.errors import ProviderError
-from llmcore.providers.exchange import Exchange
+from llmcore.providers.exchange import Exchange, Trace
 from llmcore.types import EmbeddingRequest, EmbeddingResponse, Usage
 from llmcore.wire.base import Encoded, Wire
 
@@ -18,7 +18,7 @@ MAX_PARALLEL = 4
 
 
 async def embed_all(
-    exchange: Exchange, wire: Wire, request: EmbeddingRequest, encode: Encoder
+    exchange: Exchange, wire: Wire, request: EmbeddingRequest, encode: Encoder, trace: Trace
 ) -> EmbeddingResponse:
     """One response for all inputs. Raises the first ProviderError; the other requests are then cancelled."""
     batches = [
@@ -26,7 +26,7 @@ async def embed_all(
         for inputs in split(request.inputs, wire.embed_batch, wire.embed_batch_chars)
     ]
     if len(batches) == 1:
-        return await _embed(exchange, wire, request, encode)
+        return await _embed(exchange, wire, request, encode, trace)
     found: list[EmbeddingResponse | None] = [None] * len(batches)
     slots = anyio.CapacityLimiter(MAX_PARALLEL)
     failure: list[ProviderError] = []
@@ -34,7 +34,7 @@ async def embed_all(
     async def run(index: int) -> None:
         async with slots:
             try:
-                found[index] = await _embed(exchange, wire, batches[index], encode)
+                found[index] = await _embed(exchange, wire, batches[index], encode, trace)
             except ProviderError as error:
                 failure.append(error)
                 group.cancel_scope.cancel()
@@ -48,10 +48,10 @@ async def embed_all(
 
 
 async def _embed(
-    exchange: Exchange, wire: Wire, request: EmbeddingRequest, encode: Encoder
+    exchange: Exchange, wire: Wire, request: EmbeddingRequest, encode: Encoder, trace: Trace
 ) -> EmbeddingResponse:
     encoded = encode(lambda: wire.encode_embed(request))
-    body, _ = await exchange.fetch(encoded.http)
+    body, _ = await exchange.fetch(encoded.http, trace)
     response = wire.decode_embed(body, request)
     return (
         evolve(response, warnings=(*encoded.warnings, *response.warnings)) if encoded.warnings else response

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from email.utils import formatdate
+from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
@@ -12,17 +14,41 @@ from llmcore.clock import wall_clock
 from llmcore.config import Timeouts
 from llmcore.errors import EndpointError, InvalidRequestError, MalformedResponseError, ProviderError
 from llmcore.providers.place import Place
-from llmcore.secret import Secret, redact
+from llmcore.secret import Redactor, Secret, header_secrets
 from llmcore.transport.base import Call, Reply, Transport
+from llmcore.types import RateLimits
 from llmcore.wire.base import MAX_BODY, HttpRequest, Wire
+from llmcore.wire.limits import read_limits
 
 MAX_REQUEST = 64 * 1024 * 1024
 MAX_ERROR_BODY = 256 * 1024
 CLEANUP_S = 2.0
 
+Told: TypeAlias = Callable[[str | None, RateLimits], None]
+
+
+class Trace:
+    """What one call notes of its requests: the model that they are for, and the status of the last answer."""
+
+    __slots__ = ("model", "status")
+
+    def __init__(self, model: str | None) -> None:
+        self.model = model
+        self.status: int | None = None
+
+
+class Answer(NamedTuple):
+    """A whole 2xx answer."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
 
 class Exchange:
-    """Sends what a wire encoded to where the place is, and hands back what may be decoded: 2xx bodies that are no HTML."""
+    """Sends what a wire encoded to where the place is, and hands back what may be decoded: 2xx bodies that are no HTML.
+
+    api_key: the key that is sent. secrets: all that no error may show beside it; those among `headers` are found here.
+    """
 
     def __init__(
         self,
@@ -33,6 +59,7 @@ class Exchange:
         base_url: str,
         headers: Mapping[str, str],
         api_key: Secret | None,
+        secrets: Iterable[Secret] = (),
         timeouts: Timeouts,
     ) -> None:
         self._place = place
@@ -41,17 +68,34 @@ class Exchange:
         self._base_url = base_url.rstrip("/")
         self._headers = dict(headers)
         self._api_key = api_key
-        self.timeouts = timeouts
+        self._redact = Redactor((api_key, *secrets, *header_secrets(headers)))
+        self._listeners: tuple[Told, ...] = ()
+        self.timeouts: Timeouts = timeouts
+
+    def keyed(self, key: Secret) -> Exchange:
+        """The same talk with another key; nobody listens to it yet."""
+        other = copy(self)
+        other._api_key = key
+        other._listeners = ()
+        return other
+
+    def listen(self, told: Told) -> None:
+        """Call `told(model, limits)` for every traced answer, good or bad, that tells rate limits."""
+        self._listeners = (*self._listeners, told)
 
     @property
     def host(self) -> str:
         """Host and port, for people to read."""
         return urlsplit(self._base_url).netloc.rpartition("@")[2]
 
-    async def open(self, http: HttpRequest) -> Reply:
+    async def open(self, http: HttpRequest, trace: Trace | None = None) -> Reply:
         """The reply to `http`, its body unread. Raises ProviderError for every status but 2xx."""
         try:
             reply = await self._transport.open(self._call(http), self.timeouts)
+            if trace is not None:
+                trace.status = reply.status
+                if self._listeners:
+                    self._tell(trace.model, reply.headers)
             if not 200 <= reply.status < 300 or _is_html(reply):
                 try:
                     raise await self._error(reply)
@@ -61,11 +105,11 @@ class Exchange:
             raise self.redacted(error) from error.__cause__
         return reply
 
-    async def fetch(self, http: HttpRequest) -> tuple[bytes, Mapping[str, str]]:
+    async def fetch(self, http: HttpRequest, trace: Trace | None = None) -> Answer:
         """The whole body and the headers of a 2xx reply. Raises ProviderError."""
-        reply = await self.open(http)
+        reply = await self.open(http, trace)
         try:
-            return await reply.read(MAX_BODY), reply.headers
+            return Answer(await reply.read(MAX_BODY), reply.headers)
         except ProviderError as error:
             raise self.redacted(error) from error.__cause__
         finally:
@@ -83,10 +127,10 @@ class Exchange:
 
     def redacted(self, error: ProviderError) -> ProviderError:
         """The same error, with no key in its texts, nor in those of the errors that it came from."""
-        error.reword(redact(error.message, self._api_key))
+        error.reword(self._redact(error.message))
         for name in ("sample", "code", "type", "request_id"):
             if text := getattr(error, name):
-                setattr(error, name, redact(text, self._api_key))
+                setattr(error, name, self._redact(text))
         if isinstance(error.__cause__, ProviderError):
             self.redacted(error.__cause__)
         return error
@@ -94,22 +138,32 @@ class Exchange:
     async def aclose(self) -> None:
         await self._transport.aclose()
 
+    def _tell(self, model: str | None, headers: Mapping[str, str]) -> None:
+        limits = read_limits(headers, wall_clock())
+        if limits is not None:
+            for told in self._listeners:
+                told(model, limits)
+
     def _call(self, http: HttpRequest) -> Call:
+        """The request with address and credentials; no frame that raises here holds one of them."""
         url = self._base_url + http.path if http.path.startswith("/") else http.path
+        self._check(http, url)
         headers = {**self._headers, **http.headers}
         if http.body is not None:
-            if len(http.body) > MAX_REQUEST:
-                raise InvalidRequestError(
-                    f"the request is {len(http.body)} bytes; at most {MAX_REQUEST} are sent"
-                )
             headers["content-type"] = "application/json"
+        if self._api_key:
+            headers[self._place.auth_header] = self._place.auth_prefix + self._api_key.reveal()
+        return Call(http.method, url, headers, http.body)
+
+    def _check(self, http: HttpRequest, url: str) -> None:
+        if http.body is not None and len(http.body) > MAX_REQUEST:
+            raise InvalidRequestError(
+                f"the request is {len(http.body)} bytes; at most {MAX_REQUEST} are sent"
+            )
         if not http.path.startswith("/") and not self._place.trusts(url, self._base_url):
             raise MalformedResponseError(
                 f"the provider handed out an address on a foreign host ({_where(url)})", phase="connect"
             )
-        if self._api_key:
-            headers[self._place.auth_header] = self._place.auth_prefix + self._api_key.reveal()
-        return Call(http.method, url, headers, http.body)
 
     async def _error(self, reply: Reply) -> ProviderError:
         status, headers = reply.status, reply.headers

@@ -18,15 +18,17 @@ from llmcore.errors import (
     TotalTimeout,
 )
 from llmcore.provider import Fold, events_of
+from llmcore.providers.exchange import Trace
 from llmcore.types import (
-    Attempt,
     Event,
     Finished,
     GenerationRequest,
     GenerationResponse,
     RequestWarning,
+    Usage,
     is_visible,
 )
+from llmcore.types.responses import NO_USAGE
 from llmcore.wire.base import EventDecoder, HttpRequest
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class LeafStream:
     def __init__(self, leaf: HttpProvider, request: GenerationRequest) -> None:
         self._leaf = leaf
         self._request = request
+        self._trace = Trace(request.model)
         self._reply: Reply | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._decoder: EventDecoder | None = None
@@ -58,6 +61,7 @@ class LeafStream:
         self._cancel: HttpRequest | None = None
         self._state = "new"  # new -> running -> succeeded | failed | left
         self._visible = False
+        self._first_token_s: float | None = None
         self._bytes = 0
         self._began = 0.0
         self._ends = 0.0
@@ -96,7 +100,8 @@ class LeafStream:
         self._seen.append(event)
         if not self._visible and is_visible(event):
             self._visible = True
-            self._leaf.meter.first_token(self._leaf.clock.now() - self._began)
+            self._first_token_s = self._leaf.clock.now() - self._began
+            self._leaf.meter.first_token(self._first_token_s)
         return event
 
     async def aclose(self) -> None:
@@ -119,15 +124,16 @@ class LeafStream:
     async def _start(self, http: HttpRequest) -> None:
         leaf = self._leaf
         if leaf.wire.two_step_stream:
-            body, headers = await leaf.exchange.fetch(http)
+            body, headers = await leaf.exchange.fetch(http, self._trace)
             self._note(headers)
             pending = leaf.wire.decode_stream_start(body, self._request)
             if pending is None:
-                response = await leaf.settled(leaf.wire.decode_generate(body, self._request), self._request)
+                answer = leaf.wire.decode_generate(body, self._request)
+                response = await leaf.settled(answer, self._request, self._trace)
                 self._ready.extend(events_of(response))
                 return
             self._cancel, http = pending.cancel, pending.next
-        self._reply = await leaf.exchange.open(http)
+        self._reply = await leaf.exchange.open(http, self._trace)
         self._note(self._reply.headers)
         self._chunks = self._reply.chunks()
         self._decoder = leaf.wire.event_decoder(self._request)
@@ -201,7 +207,7 @@ class LeafStream:
             provider=leaf.name,
             request_id=event.request_id or self._request_id,
             warnings=(*self._warnings, *event.warnings),
-            attempts=(Attempt(leaf.name, self._request.model, "success", 200, seconds, 0.0),),
+            attempts=(leaf.attempt(self._trace, seconds, usage, first_token_s=self._first_token_s),),
         )
 
     def _failed(self, error: ProviderError) -> ProviderError:
@@ -224,7 +230,7 @@ class LeafStream:
         error.visible_output = self._visible
         error.bytes_received = self._bytes
         error.request_id = error.request_id or self._request_id
-        self._leaf.blame(error, self._request.model, self._began)
+        self._leaf.blame(error, self._trace, self._began, self._usage(), self._first_token_s)
         if self._state == "running":
             self._state = "failed"
             self._leaf.meter.failed(error)
@@ -235,7 +241,13 @@ class LeafStream:
         fold = Fold()
         for event in self._seen:
             fold.add(event)
-        return evolve(fold.response(), provider=self._leaf.name, model=self._request.model)
+        model = self._request.model
+        usage = self._leaf.priced(model, self._usage())
+        return evolve(fold.response(), provider=self._leaf.name, model=model, usage=usage)
+
+    def _usage(self) -> Usage:
+        """What the vendor has counted so far."""
+        return NO_USAGE if self._decoder is None else self._decoder.usage
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

@@ -29,7 +29,9 @@ from llmcore.types import (
     GenerationResponse,
     ModelInfo,
     RequestWarning,
+    Usage,
 )
+from llmcore.types.responses import NO_USAGE
 from llmcore.wire.classify import (
     ErrorFacts,
     facts_of,
@@ -100,6 +102,11 @@ class EventDecoder:
         self.done: bool = False
         self.heard: int = 0
         self.error: ProviderError | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the vendor has counted so far; for an answer that is cut."""
+        return NO_USAGE
 
     def feed(self, chunk: bytes) -> list[Event]:
         events: list[Event] = []

@@ -8,20 +8,17 @@ Classification is total: no input raises.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from llmcore import errors
+from llmcore.wire.limits import duration, exhausted_for, http_date, number
 
 MAX_READ = 64 * 1024
-DAY = 86_400.0
 
 
 @frozen
@@ -217,73 +214,47 @@ def generic_error_class(facts: ErrorFacts) -> type[errors.ProviderError]:
 
 # ----------------------------------------------------------------------------------------------- retry-after
 
-_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _TEXT_WAIT = re.compile(
     r"(?:try again in|retry in|retry after|resets in|wait)\s+(?:about\s+)?~?((?:\d+(?:\.\d+)?\s?(?:ms|s|m|h|d)(?![a-z]))+|\d+(?:\.\d+)?(?=\s*(?:sec|second)))",
     re.IGNORECASE,
 )
 
 
-def duration(text: str) -> float | None:
-    """A Go-style duration ("6m0s", "34.07s", "120ms") in seconds, or None."""
-    text = text.strip().replace(" ", "")
-    if not _DURATION.fullmatch(text):
-        return None
-    return sum(float(number) * _UNIT[unit] for number, unit in _DURATION_PART.findall(text))
-
-
 def retry_after(facts: ErrorFacts, *, text_hints: bool = False) -> float | None:
     """Seconds to wait, by the first valid hint: ms header, seconds or HTTP-date header, RetryInfo, reset headers, text.
 
-    NaN, negative and infinite values are no hint; a date in the past is 0.
+    NaN, negative and infinite values are no hint; a date in the past is 0; of several headers the longest wait counts.
     """
     headers = facts.headers
-    if (value := _number(headers.get("retry-after-ms"))) is not None:
+    if (value := _longest(headers.get("retry-after-ms"))) is not None:
         return value / 1000
     if (header := headers.get("retry-after")) is not None:
-        value = _number(header)
+        value = _longest(header)
         if value is None:
             value = _until_date(header, headers.get("date"))
         if value is not None:
             return value
     if (value := _retry_info(facts)) is not None:
         return value
-    if facts.status == 429 and (value := _earliest_reset(headers)) is not None:
+    if facts.status == 429 and (value := exhausted_for(headers)) is not None:
         return value
     if text_hints and (match := _TEXT_WAIT.search(facts.message)):
         found = match.group(1)
-        return duration(found) if not _is_number(found) else float(found)
+        value = number(found)
+        return duration(found) if value is None else value
     return None
 
 
-def _number(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
-
-
-def _is_number(text: str) -> bool:
-    return _number(text) is not None
+def _longest(text: str | None) -> float | None:
+    """The largest number in a header that may have come more than once, joined by commas."""
+    found = [number(part) for part in text.split(",")] if text else []
+    return max((value for value in found if value is not None), default=None)
 
 
 def _until_date(text: str, date: str | None) -> float | None:
     """Seconds from the answer's own Date header to `text`; without that header no clock is at hand, so unknown."""
-    then, now = _http_date(text), _http_date(date or "")
-    return None if then is None or now is None else max(0.0, (then - now).total_seconds())
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        value = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+    then, now = http_date(text), http_date(date)
+    return None if then is None or now is None else max(0.0, then - now)
 
 
 def _retry_info(facts: ErrorFacts) -> float | None:
@@ -293,40 +264,6 @@ def _retry_info(facts: ErrorFacts) -> float | None:
         if isinstance(detail, dict) and isinstance(detail.get("retryDelay"), str):
             return duration(detail["retryDelay"])
     return None
-
-
-def _earliest_reset(headers: Mapping[str, str]) -> float | None:
-    """The soonest reset among the limits that are used up (`*-remaining*` is 0), where the vendor says when."""
-    found: list[float] = []
-    for name, value in headers.items():
-        if "ratelimit" in name and "reset" in name:
-            remaining = headers.get(name.replace("reset", "remaining"))
-            if (
-                remaining is not None
-                and _number(remaining) == 0
-                and (wait := _reset(value, headers.get("date"))) is not None
-            ):
-                found.append(wait)
-    return min(found, default=None)
-
-
-def _reset(text: str, date: str | None) -> float | None:
-    """A reset as Go duration, bare seconds, epoch seconds or milliseconds, or RFC 3339 instant; in seconds from `date`."""
-    if (value := duration(text)) is not None:
-        return value
-    now = _http_date(date or "")
-    if (value := _number(text)) is not None:
-        if value < 1e8:
-            return value
-        instant = value / 1000 if value > 1e11 else value
-        return None if now is None else max(0.0, instant - now.timestamp())
-    try:
-        then = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if then.tzinfo is None:
-        then = then.replace(tzinfo=UTC)
-    return None if now is None else max(0.0, (then - now).total_seconds())
 
 
 # --------------------------------------------------------------------------------------------------- shapes

@@ -57,7 +57,7 @@ def as_count(value: Json) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, float):
-        return int(value) if 0 <= value < 1e15 else None
+        return int(value) if 0 <= value < 1e15 and value.is_integer() else None
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:18])
     return value if isinstance(value, int) and 0 <= value < 10**15 else None

@@ -283,7 +283,7 @@ async def test_an_answer(place: Place) -> None:
     assert (response.usage.input_tokens, response.usage.output_tokens) == (READ, WRITTEN)
     assert (response.provider, response.model, response.request_id) == ("main", MODEL, "req-1")
     assert [(one.provider, one.model, one.outcome, one.status) for one in response.attempts] == [
-        ("main", MODEL, "success", 200)
+        ("main", MODEL, "success", dialect_of(place).chat_status)
     ]
     assert response.warnings == ()
 

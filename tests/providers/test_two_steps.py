@@ -137,6 +137,24 @@ def test_a_poll_that_fails_cancels_the_prediction() -> None:
     run_simulated(main)
 
 
+def test_a_poll_that_cannot_be_read_cancels_the_prediction() -> None:
+    async def main() -> None:
+        model = Model("processing")
+
+        def reply(request: httpx.Request) -> httpx.Response | None:
+            if request.method == "POST":
+                return Model._play(model, request)
+            return httpx.Response(200, content=b"{broken")
+
+        model._reply = reply
+        error = await failure(made(PLACE, model).generate("hi"))
+        assert type(error) is errors.MalformedResponseError
+        assert error.attempts[0].status == 200
+        assert model.urls == [POST, GET, CANCEL]
+
+    run_simulated(main)
+
+
 @pytest.mark.parametrize(
     ("status", "cls"),
     [("failed", errors.ServerError), ("canceled", errors.ServerError), ("aborted", TotalTimeout)],

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from llmcore import errors
 from llmcore.wire.base import Wire
 from llmcore.wire.classify import (
-    duration,
     facts_of,
     generic_error_class,
     read_error,
     retry_after,
     status_in_body,
 )
+from llmcore.wire.limits import duration
 
 DATE = "Sat, 21 Nov 2026 10:00:00 GMT"
 
