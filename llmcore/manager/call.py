@@ -8,7 +8,7 @@ awaited. Nothing runs longer than its call.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -60,13 +60,20 @@ class Won(Generic[T]):
 
 
 class _Lane:
-    """Attempts made one after the other; `entry` is the one that runs."""
+    """Attempts made one after the other; `entry` is the one that runs, `silent` whether its patience has run out."""
 
-    __slots__ = ("entry", "scope")
+    __slots__ = ("entry", "scope", "silent", "stop_alarm")
 
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
         self.entry: Entry | None = None
+        self.silent = False
+        self.stop_alarm: Callable[[], None] | None = None
+
+    def disarm(self) -> None:
+        if self.stop_alarm is not None:
+            self.stop_alarm()
+            self.stop_alarm = None
 
 
 class Call(Generic[Q, T]):
@@ -84,7 +91,7 @@ class Call(Generic[Q, T]):
         self._clock = manager.clock
         self.fleet: Fleet = fleet
         self.request: Q = request
-        self._ask = ask
+        self._ask: Callable[[Visit, Q], Awaitable[T]] = ask
         self._discard = discard
         self.began: float = self._clock.now()
         total = fleet.timeouts.total
@@ -182,7 +189,9 @@ class Call(Generic[Q, T]):
             await self._pause(step)
         candidate = self.candidates.chosen[step.target]
         now = self._clock.now()
-        alarm = self._set_alarm(candidate)
+        lane.silent = False
+        if self._group is not None:
+            self._arm(lane, candidate, self._group)
         try:
             visit = await candidate.guard.enter(
                 candidate.line,
@@ -203,17 +212,19 @@ class Call(Generic[Q, T]):
                 visit.end(error, now)
                 self.trail.failed(entry, error, now)
                 lane.entry = None
-                return self._after(step if why == step.why else evolve(step, why=why), candidate, visit, error)
+                step = step if why == step.why else evolve(step, why=why)
+                return self._after(lane, step, candidate, visit, error)
             except BaseException:
                 visit.cancel(self._clock.now())
                 raise
         except ProviderError as error:  # turned away at the gates: nothing was sent
             error.model = error.model or candidate.choice.model
             self.trail.unsent(error)
-            return self._next(step, Setback(error, self.ends - self._clock.now(), sent=False), candidate)
+            return self._next(
+                lane, step, Setback(error, self.ends - self._clock.now(), sent=False), candidate
+            )
         finally:
-            if alarm is not None:
-                alarm()
+            lane.disarm()
         lane.entry = None
         return await self._answered(Won(result, step, entry, visit, candidate), lane)
 
@@ -227,7 +238,7 @@ class Call(Generic[Q, T]):
             self.trail.cancelled(won.entry, self._clock.now())
             return None
         if self._is_refusal(won.result):
-            return self._reroute(won)
+            return self._reroute(lane, won)
         if won.step.paid:
             self.candidates.refund()
         elif won.step.why == "first":
@@ -236,17 +247,19 @@ class Call(Generic[Q, T]):
         self._give_up_others(lane)
         return None
 
-    def _after(self, step: Step, candidate: Candidate, visit: Visit, error: ProviderError) -> Step | None:
+    def _after(
+        self, lane: _Lane, step: Step, candidate: Candidate, visit: Visit, error: ProviderError
+    ) -> Step | None:
         if isinstance(error, ContextLengthError):
             self.candidates.outgrown(step.target)
         elif isinstance(error, _OF_THE_KEY) and visit.seat.name is not None:
             self.candidates.burn(step.target, visit.seat.name)
-        return self._next(step, Setback(error, self.ends - self._clock.now()), candidate)
+        return self._next(lane, step, Setback(error, self.ends - self._clock.now()), candidate)
 
-    def _next(self, step: Step, setback: Setback, candidate: Candidate) -> Step | None:
-        """The next step of this lane, told to whoever listens; another lane that still runs goes on alone."""
+    def _next(self, mine: _Lane, step: Step, setback: Setback, candidate: Candidate) -> Step | None:
+        """The next step of this lane, told to whoever listens; where another lane is not yet silent, that goes on alone."""
         error = setback.error
-        if len(self._lanes) > 1 or self.won is not None:
+        if self.won is not None or any(not lane.silent for lane in self._lanes if lane is not mine):
             if not goes_over(error, self.fleet.policy(1)):
                 self._plan.ended = True
             return None
@@ -287,26 +300,29 @@ class Call(Generic[Q, T]):
 
     # ---------------------------------------------------------------------------------- side by side
 
-    def _set_alarm(self, candidate: Candidate) -> Callable[[], None] | None:
-        """Wake up where the attempt shows nothing for too long; call what is returned to stop that."""
-        if self._group is None:
-            return None
-        seconds, why = self._patience(candidate)
-        if seconds is None or self._clock.now() + seconds >= self.ends:
-            return None
-        return self._manager.alarm(self._group, seconds, lambda: self._impatient(why))
-
-    def _patience(self, candidate: Candidate) -> tuple[float | None, Why]:
-        """Seconds that a candidate may be silent before another one is asked beside it."""
-        fallback = self.fleet.fallback
-        pulse = candidate.line.pulse
+    def _arm(self, lane: _Lane, candidate: Candidate, group: TaskGroup) -> None:
+        """Wake up where the attempt shows nothing for too long."""
+        fallback, hedge = self.fleet.fallback, None
         if fallback.hedge_after is not None and not self._plan.overlapped:
-            seconds = pulse.p95() if fallback.hedge_after == "p95" else fallback.hedge_after
-            if seconds is not None:
-                return seconds, "hedge"
-        return self._manager.patience(self.fleet, self.request, candidate.line), "patience"
+            hedge = candidate.line.pulse.p95() if fallback.hedge_after == "p95" else fallback.hedge_after
+        patience = self._manager.patience(self.fleet, self.request, candidate.line)
+        since = self._clock.now()
 
-    def _impatient(self, why: Why) -> None:
+        def hedged() -> None:
+            self._ask_beside("hedge")
+            if patience is not None:
+                rest = max(0.0, since + patience - self._clock.now())
+                lane.stop_alarm = self._manager.alarm(group, rest, silent)
+
+        def silent() -> None:
+            lane.silent = True
+            self._ask_beside("patience")
+
+        first, seconds = (silent, patience) if hedge is None else (hedged, hedge)
+        if seconds is not None and since + seconds < self.ends:
+            lane.stop_alarm = self._manager.alarm(group, seconds, first)
+
+    def _ask_beside(self, why: Why) -> None:
         """Nothing visible has come in time: ask the next candidate beside; of two silent ones the older is given up."""
         if self.won is not None or self._group is None:
             return
@@ -337,8 +353,8 @@ class Call(Generic[Q, T]):
             request = evolve(request, model=model)
         if request.providers:
             request = evolve(request, providers=())
-        if why == "continue" and self.prefix and isinstance(request, GenerationRequest):
-            request = evolve(request, messages=(*request.messages, Message.assistant(self.prefix)))
+        if why == "continue" and self.prefix is not None and isinstance(request, GenerationRequest):
+            return _continued(request, self.prefix)
         return request
 
     def _is_refusal(self, result: T) -> bool:
@@ -346,7 +362,7 @@ class Call(Generic[Q, T]):
             return False
         return result.finish_reason in ("content_filter", "refusal")
 
-    def _reroute(self, won: Won[T]) -> Step | None:
+    def _reroute(self, lane: _Lane, won: Won[T]) -> Step | None:
         """An answer that is a refusal: ask somebody else, and keep it for the case that nobody says more."""
         now = self._clock.now()
         if self._refused is None:
@@ -356,7 +372,7 @@ class Call(Generic[Q, T]):
         made = won.result.attempts if isinstance(won.result, (GenerationResponse, EmbeddingResponse)) else ()
         self.trail.succeeded(won.entry, made, now)
         error = ContentFilterError("refused by policy", provider=won.candidate.guard.name)
-        return self._next(won.step, Setback(error, self.ends - now), won.candidate)
+        return self._next(lane, won.step, Setback(error, self.ends - now), won.candidate)
 
     # --------------------------------------------------------------------------------------- in vain
 
@@ -381,6 +397,11 @@ class Call(Generic[Q, T]):
             )
         found.skipped = self.trail.skipped
         return found
+
+
+def _continued(request: GenerationRequest, prefix: str) -> Any:
+    """The request with the text so far as the beginning of the answer."""
+    return evolve(request, messages=(*request.messages, Message.assistant(prefix)))
 
 
 def _single(exc: BaseException) -> BaseException:

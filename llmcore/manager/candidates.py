@@ -151,7 +151,7 @@ class Candidates:
     # ----------------------------------------------------------------------------- what the call tells
 
     def burn(self, target: int, key: str | None) -> None:
-        """This key has failed in this call, and is not used again in it."""
+        """Note that a key has failed in this call; it is not used again in it."""
         self._burnt[target] = self._burnt.get(target, frozenset()) | {key}
 
     def burnt(self, target: int) -> frozenset[str | None]:

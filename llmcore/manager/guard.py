@@ -56,7 +56,8 @@ class Line:
 @frozen
 class Readiness:
     """Whether a candidate may be asked. at: the instant from which (inf: not by itself); reason and detail where that is
-    not now; aside: it may, but rather somebody else."""
+    not now; aside: it may, but rather somebody else.
+    """
 
     at: float = 0.0
     reason: str = ""
@@ -194,9 +195,9 @@ class Guard:
             line.aside_until = 0.0
             return
         seconds = 0.0
-        if isinstance(error, ModelNotFoundError):
-            seconds = FIVE_MINUTES
-        elif self._single_key and isinstance(error, PermissionDeniedError):
+        if isinstance(error, ModelNotFoundError) or (
+            self._single_key and isinstance(error, PermissionDeniedError)
+        ):
             seconds = FIVE_MINUTES
         elif self._single_key and isinstance(error, (AuthenticationError, QuotaExhaustedError)):
             seconds = error.retry_after or QUARTER

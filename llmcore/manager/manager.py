@@ -188,7 +188,9 @@ class ProviderManager:
         ConfigurationError with every complaint; nothing has changed then.
         """
         if self._rebuild is None:
-            raise ConfigurationError("this manager was made by hand; only one made from a configuration can reload")
+            raise ConfigurationError(
+                "this manager was made by hand; only one made from a configuration can reload"
+            )
         async with self._reloading:
             rebuilt = await self._rebuild(source)
             old = self.fleet
@@ -276,7 +278,7 @@ class ProviderManager:
 
     def _settled(self, call: Call[Q, R], won: Won[R]) -> R:
         now = self.clock.now()
-        response = won.result
+        response: R = won.result
         won.visit.end(None, now, response.usage.total_tokens)
         call.trail.succeeded(won.entry, response.attempts, now)
         self.answered(call, won, response.usage, now)
@@ -304,9 +306,7 @@ class ProviderManager:
         kept = {id(guard.provider): guard for guard in old if guard.suits(fallback, timeouts.pool)}
         guards = [
             kept.get(id(provider))
-            or Guard(
-                provider, self.clock, self.random, fallback=fallback, pool_timeout=timeouts.pool
-            )
+            or Guard(provider, self.clock, self.random, fallback=fallback, pool_timeout=timeouts.pool)
             for provider in rebuilt.providers
         ]
         return Fleet(guards, fallback, timeouts, self.random)

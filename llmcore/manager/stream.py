@@ -260,8 +260,8 @@ class ManagedStream:
         cut.visible_output = True
         now = self._manager.clock.now()
         won.visit.end(cut, now)
-        cut.attempts = tuple(self._estimated(attempt) for attempt in cut.attempts)
         call.trail.failed(won.entry, cut, now)
+        won.entry.made = tuple(self._estimated(attempt) for attempt in won.entry.made)
         return cut
 
     def _failed(self, error: ProviderError) -> ProviderError:

@@ -91,7 +91,9 @@ class Trail:
         else:
             self._end(entry, made, "success", now)
 
-    def cancelled(self, entry: Entry, now: float, usage: Usage = NO_USAGE, outcome: str = "cancelled") -> None:
+    def cancelled(
+        self, entry: Entry, now: float, usage: Usage = NO_USAGE, outcome: str = "cancelled"
+    ) -> None:
         """The attempt was given up: its caller left, its time ran out, or another one was faster."""
         if not entry.made:
             counted: Counted = "unknown" if usage is NO_USAGE else "estimated"

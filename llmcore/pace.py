@@ -1,0 +1,5 @@
+"""stub"""
+
+
+def family(m):
+    return m or ""
