@@ -74,6 +74,7 @@ CLI = (
     | {
         "_version",
         "build",
+        "chaos",
         "cli",
         "config",
         "gateway",
@@ -91,6 +92,11 @@ CLI = (
     set(),
 )
 TABLE["cli"] = CLI
+TABLE["chaos"] = (
+    GROUND | {"build", "chaos", "config", "loader", "manager", "provider", "providers", "sim"},
+    {"anyio", "attrs"},
+    set(),
+)
 ONLY_FOR_TYPES = {"build": {"httpx"}, "sync": {"httpx"}, "errors": {"types"}}
 
 FILES = sorted(ROOT.rglob("*.py"))

@@ -12,7 +12,18 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcore.config import FallbackConfig, LlmConfig, ProviderConfig, Timeouts
+from llmcore.config import (
+    CAPABILITIES,
+    MID_STREAM,
+    STRATEGIES,
+    BreakerConfig,
+    BudgetConfig,
+    FallbackConfig,
+    KeyConfig,
+    LlmConfig,
+    ProviderConfig,
+    Timeouts,
+)
 from llmcore.errors import ConfigurationError
 from llmcore.loader import Report, dump, examine, load_config
 from llmcore.prices import Price
@@ -56,14 +67,17 @@ def test_the_documented_example_loads() -> None:
         temperature=0.7,
         priority=1,
     )
-    assert config.fallback == FallbackConfig(max_retries=3, retry_delay_ms=1000)
+    assert config.fallback == FallbackConfig(max_retries=3, retry_delay_ms=1000, mid_stream="restart")
 
 
 def test_the_documented_example_names_every_key() -> None:
     text = (ROOT / "config.toml").read_text(encoding="utf-8")
     for cls, skip in (
         (ProviderConfig, {"written"}),
+        (KeyConfig, set()),
         (FallbackConfig, set()),
+        (BreakerConfig, set()),
+        (BudgetConfig, set()),
         (Timeouts, set()),
         (LlmConfig, set()),
     ):
@@ -71,15 +85,28 @@ def test_the_documented_example_names_every_key() -> None:
             assert entry.name in skip or f"{entry.name} = " in text or f".{entry.name}]" in text, entry.name
 
 
+def test_each_commented_key_of_the_example_is_a_key() -> None:
+    lines = (ROOT / "config.toml").read_text(encoding="utf-8").splitlines()
+    start = lines.index("[[llm.providers]]")
+    first = [line.removeprefix("# ") for line in lines[start : lines.index("[[llm.providers]]", start + 1)]]
+    config = good("\n".join(first), OPENAI_API_KEY="a")
+    assert config.providers[0].capabilities == frozenset({"tools", "images", "schema"})
+    (line,) = [line.removeprefix("# ") for line in lines if line.startswith("# api_keys")]
+    keys = good(ONE + line, TEAM_KEY="a", SPARE_KEY="b").providers[0].api_keys
+    assert keys == (KeyConfig("key-1", "a"), KeyConfig("spare", "b", 0.5))
+
+
 def test_its_commented_defaults_are_the_defaults() -> None:
     text = (ROOT / "config.toml").read_text(encoding="utf-8")
     section = text[text.index("\n[llm.fallback]\n") : text.index("\n[llm.timeouts]\n")]
-    said = [
-        line.removeprefix("# ") for line in section.splitlines() if line.startswith("# ") and " = " in line
+    lines = [
+        line.removeprefix("# ")
+        for line in section.splitlines()
+        if line.startswith(("# ", "[")) and (" = " in line or line[0] == "[")
     ]
-    shown = [line for line in said if not line.startswith(("fallbacks", "max_attempts"))]
-    config = good(ONE + "[llm.fallback]\n" + "\n".join(shown))
-    assert len(shown) >= 4
+    shown = [line for line in lines if not line.startswith(("fallbacks", "max_attempts", "hedge_after"))]
+    config = good(ONE + "\n".join(shown))
+    assert len(shown) >= 25
     assert config.fallback == FallbackConfig()
 
 
@@ -147,6 +174,38 @@ def test_variables_are_filled_in(written: str, environ: dict[str, str], value: s
         ("weight = -0.5", "weight: must be a number of at least 0, not -0.5"),
         ("weight = inf", "weight: must be a number of at least 0, not inf"),
         ("max_in_flight = 0", "max_in_flight: must be at least 1, not 0"),
+        ("rpm = 0", "rpm: must be at least 1, not 0"),
+        ("tpm = 1.5", "tpm: must be a whole number, not 1.5"),
+        ("context_window = -1", "context_window: must be at least 1, not -1"),
+        ("max_output_tokens = true", "max_output_tokens: must be a whole number, not true"),
+        (
+            "capabilities = 'tools'",
+            "capabilities: must be a list of texts, not the text 'tools'; put it in brackets",
+        ),
+        ("capabilities = ['tool']", "capabilities[0]: unknown capability 'tool'; did you mean 'tools'?"),
+        ("capabilities = ['tools', 3]", None),
+        ("api_keys = 'x'", None),
+        ("api_keys = []", "api_keys: is empty; list at least one key, or leave it out"),
+        ("api_keys = [3]", None),
+        ("api_keys = ['']", None),
+        ("api_keys = ['a b']", None),
+        (
+            "api_keys = ['${NOT_SET}']",
+            "api_keys[0]: the variable NOT_SET is not set; set it, or write ${NOT_SET:-default}",
+        ),
+        ("api_keys = [{ value = '${NOT_SET}' }]", None),
+        ("api_keys = [{ name = 'a' }]", 'api_keys[0].value: is missing; write { value = "${VARIABLE}" }'),
+        ("api_keys = [{ value = 'a', wight = 1 }]", "api_keys[0].wight: unknown key; did you mean 'weight'?"),
+        (
+            "api_keys = [{ value = 'a', weight = -1 }]",
+            "api_keys[0].weight: must be a number of at least 0, not -1",
+        ),
+        ("api_keys = [{ key = 'a', value = 'b' }]", "api_keys[0].key: unknown key; did you mean 'value'?"),
+        (
+            "api_keys = [{ value = 'a', name = 'key-2' }, 'b']",
+            "api_keys[1].name: 'key-2' is also the name of llm.providers[0].api_keys[0]; give each its own name",
+        ),
+        ("api_keys = ['a']\napi_key = 'b'", "api_keys: is given beside api_key; keep one of the two"),
         ("enabled = 'no'", "enabled: must be true or false, not the text 'no'"),
         ("name = ''", "name: is empty; give a value or leave the key out"),
         ("name = 3", "name: must be text, not 3; put it in quotes"),
@@ -206,12 +265,56 @@ def test_one_faulty_key_of_a_provider_is_one_complaint(line: str, complaint: str
     ("text", "complaint"),
     [
         (
-            ONE + "[llm.fallback]\nstrategy = 'weighted'",
-            "llm.fallback.strategy: strategy 'weighted' is not available yet;",
-        ),
-        (
             ONE + "[llm.fallback]\nstrategy = 'prioritty'",
             "llm.fallback.strategy: unknown strategy 'prioritty'; did you mean 'priority'?",
+        ),
+        *(
+            (f"{ONE}[llm.fallback]\n{line}", f"llm.fallback.{complaint}")
+            for line, complaint in (
+                (
+                    "mid_stream = 'resume'",
+                    "mid_stream: unknown way to go on 'resume'; known are fail, restart",
+                ),
+                ("patience = -1", "patience: must be a number of at least 0, not -1"),
+                ("reasoning_patience = true", "reasoning_patience: must be a number, not true"),
+                ("hedge_after = 0", "hedge_after: must be a number above 0, not 0"),
+                (
+                    "hedge_after = 'p99'",
+                    "hedge_after: must be a number of seconds or \"p95\", not the text 'p99'",
+                ),
+                ("hedge = 1", "hedge: unknown key; did you mean 'hedge_after'?"),
+                ("max_queue = -1", "max_queue: must be at least 0, not -1"),
+                ("pace = 1", "pace: must be true or false, not 1"),
+                ("sticky = 'yes'", "sticky: must be true or false"),
+                ("generate_by_stream = 0", "generate_by_stream: must be true or false"),
+                ("allow_policy_fallback = 0", "allow_policy_fallback: must be true or false"),
+                (
+                    "breaker = 3",
+                    "breaker: must be a table, not 3; write [llm.fallback.breaker] above its keys",
+                ),
+                ("breaker.failures = 0", "breaker.failures: must be at least 1, not 0"),
+                (
+                    "breaker.failure_rate = 1.5",
+                    "breaker.failure_rate: must be a number above 0 and at most 1, not 1.5",
+                ),
+                (
+                    "breaker.failure_rate = 0",
+                    "breaker.failure_rate: must be a number above 0 and at most 1, not 0",
+                ),
+                ("breaker.probes = 0", "breaker.probes: must be at least 1, not 0"),
+                (
+                    "breaker.open_time = 200",
+                    "breaker.max_open_time: must be at least open_time (200), not 120",
+                ),
+                ("breaker.cooldown = 1", "breaker.cooldown: unknown key; did you mean 'open_time'?"),
+                (
+                    "budget = []",
+                    "budget: must be a table, not a list; write [llm.fallback.budget] above its keys",
+                ),
+                ("budget.capacity = -1", "budget.capacity: must be a number of at least 0, not -1"),
+                ("budget.cost = 0", "budget.cost: must be a number above 0, not 0"),
+                ("budget.per_sucess = 1", "budget.per_sucess: unknown key; did you mean 'per_success'?"),
+            )
         ),
         (ONE + "[llm.fallback]\nmax_retries = -1", "llm.fallback.max_retries: must be at least 0, not -1"),
         (
@@ -298,13 +401,19 @@ def test_every_complaint_comes_at_once() -> None:
     provider = "gemini"
     temperature = 9
     [llm.fallback]
-    strategy = "cost"
+    strategy = "cheapest"
     fallbacks = ["b"]
+    [llm.fallback.breaker]
+    failures = 0
+    [llm.fallback.budget]
+    tokens = 1
     """
     with pytest.raises(ConfigurationError) as caught:
         good(text)
     paths = [complaint.partition(": ")[0] for complaint in caught.value.complaints]
     assert sorted(paths) == [
+        "llm.fallback.breaker.failures",
+        "llm.fallback.budget.tokens",
         "llm.fallback.fallbacks[0]",
         "llm.fallback.strategy",
         "llm.providers[0].api_key",
@@ -373,6 +482,34 @@ def test_no_report_shows_a_secret(line: str, by_variable: bool) -> None:
     assert CANARY not in repr(report)
 
 
+def test_keys_are_read_with_their_names_and_weights() -> None:
+    text = ONE + """api_keys = ["${A}", { value = "x${B}", name = "team", weight = 2 }, { value = "${C}" }]"""
+    keys = good(text, A="a", B="b", C="c").providers[0].api_keys
+    assert keys == (KeyConfig("key-1", "a"), KeyConfig("team", "xb", 2.0), KeyConfig("key-3", "c"))
+    assert "xb" not in repr(keys)
+
+
+def test_a_disabled_providers_missing_keys_keep_their_places() -> None:
+    text = (
+        f"{ONE}[[llm.providers]]\nname = 'off'\nprovider = 'openai'\nenabled = false\n"
+        "api_keys = ['${A}', '${B}', { value = '${C}', weight = 2.0 }]\n"
+    )
+    config = good(text, B="b")
+    keys = (KeyConfig("key-1", ""), KeyConfig("key-2", "b"), KeyConfig("key-3", "", 2.0))
+    assert config.providers[1].api_keys == keys
+    assert good(dump(config), B="b") == config
+    assert all(f"${{{name}}}" in dump(config) for name in "ABC")
+
+
+def test_every_strategy_and_way_to_go_on_is_known() -> None:
+    for strategy in STRATEGIES:
+        assert good(f"{ONE}[llm.fallback]\nstrategy = '{strategy}'").fallback.strategy == strategy
+    for way in MID_STREAM:
+        assert good(f"{ONE}[llm.fallback]\nmid_stream = '{way}'").fallback.mid_stream == way
+    assert good(ONE + "[llm.fallback]\nhedge_after = 'p95'").fallback.hedge_after == "p95"
+    assert good(ONE + "[llm.fallback]\nhedge_after = 2").fallback.hedge_after == 2.0
+
+
 def test_a_key_in_clear_is_a_warning() -> None:
     report = look(ONE + f'api_key = "{CANARY}"')
     assert report.config is not None
@@ -401,11 +538,22 @@ TWO = ONE + '[[llm.providers]]\nname = "b"\nprovider = "gemini"\ntext_model = "m
         ("[[llm.providers]]\nprovider = 'openai'", ["llm.providers[0]"]),
         (ONE + "base_url = 'http://far.example'", ["llm.providers[0].base_url"]),
         (ONE + "base_url = 'http://localhost:1'", []),
+        (ONE + "api_keys = ['${A}', '${B}']", []),
+        (ONE + "api_keys = ['${A}', '${B}', '${A}']", ["llm.providers[0].api_keys[2]"]),
+        (ONE + "api_keys = ['in-the-clear', '${B}']", ["llm.providers[0].api_keys[0]"]),
+        (ONE + "weight = 2", ["llm.providers[0].weight"]),
+        (ONE + "weight = 2\n[llm.fallback]\nstrategy = 'weighted'", []),
+        (ONE + "weight = 0\n[llm.fallback]\nstrategy = 'weighted'", ["llm.providers"]),
+        (TWO + "weight = 0\n[llm.fallback]\nstrategy = 'weighted'", []),
+        (TWO + "enabled = false\nweight = 2", []),
+        (ONE + "[llm.fallback.budget]\ncapacity = 5", ["llm.fallback.budget.cost"]),
+        (ONE + "[llm.fallback.budget]\ncapacity = 5\nenabled = false", []),
     ],
 )
 def test_what_is_merely_odd_is_a_warning(text: str, paths: list[str]) -> None:
-    report = look(text)
+    report = look(text, A="first-key", B="second-key")
     assert report.errors == ()
+    assert "-key" not in "".join(report.warnings)
     assert [warning.partition(": ")[0] for warning in report.warnings] == paths
 
 
@@ -448,6 +596,11 @@ _providers = st.builds(
     priority=st.integers(-(10**6), 10**6),
     weight=st.floats(0, 1e6),
     max_in_flight=_maybe(st.integers(1, 1000)),
+    rpm=_maybe(st.integers(1, 10**9)),
+    tpm=_maybe(st.integers(1, 10**9)),
+    context_window=_maybe(st.integers(1, 10**9)),
+    max_output_tokens=_maybe(st.integers(1, 10**9)),
+    capabilities=_maybe(st.sets(st.sampled_from(CAPABILITIES))),
     models=st.dictionaries(_words, _words, max_size=3),
     headers=st.dictionaries(
         st.just("X-Team"), st.text(string.ascii_letters + ' \t${}\\"', max_size=8), max_size=1
@@ -462,12 +615,41 @@ _providers = st.builds(
 _fallbacks = st.builds(
     FallbackConfig,
     enabled=st.booleans(),
-    strategy=st.sampled_from(("priority", "round_robin", "retry")),
+    strategy=st.sampled_from(STRATEGIES),
     max_retries=_maybe(st.integers(0, 9)),
     retry_delay_ms=_maybe(st.integers(0, 9999)),
     max_retry_after=st.floats(0, 1e6),
     retry_after_send=st.booleans(),
     fallbacks=st.sampled_from(((), ("p0",))),
+    mid_stream=st.sampled_from(MID_STREAM),
+    patience=st.floats(0, 1e6),
+    reasoning_patience=st.floats(0, 1e6),
+    hedge_after=st.sampled_from((None, "p95")) | _seconds,
+    generate_by_stream=st.booleans(),
+    allow_policy_fallback=st.booleans(),
+    pace=st.booleans(),
+    max_queue=st.integers(0, 10**6),
+    sticky=st.booleans(),
+    breaker=st.builds(
+        BreakerConfig,
+        enabled=st.booleans(),
+        failures=st.integers(1, 99),
+        window=_seconds,
+        min_calls=st.integers(1, 99),
+        failure_rate=st.floats(0.001, 1),
+        open_time=st.floats(0.001, 120),
+        probes=st.integers(1, 9),
+        successes=st.integers(1, 9),
+        block_sole=st.booleans(),
+    ),
+    budget=st.builds(
+        BudgetConfig,
+        enabled=st.booleans(),
+        capacity=st.floats(0, 1e6),
+        cost=_seconds,
+        per_success=st.floats(0, 99),
+        per_second=st.floats(0, 99),
+    ),
 )
 
 
@@ -487,32 +669,49 @@ def test_what_is_dumped_loads_as_the_same(
 
 def test_dump_writes_variables_and_never_their_values() -> None:
     text = (
-        ONE + 'api_key = "${A}"\nbase_url = "https://${H}/v1"\nheaders = { Authorization = "Bearer ${A}" }\n'
+        ONE
+        + 'api_keys = ["${A}", { value = "${B}", name = "${T}-key", weight = 0.5 }]\nbase_url = "https://${H}/v1"\nheaders = { Authorization = "Bearer ${A}" }\n'
         'extra = { nested = { api_token = "${A}" } }\n'
         '[[llm.providers]]\nname = "off"\nprovider = "openai"\nenabled = false\napi_key = "${NOT_SET}"\n'
     )
-    config = good(text, A=CANARY, H="h.example")
+    environ = {"A": CANARY, "B": CANARY + "2", "H": "h.example", "T": "team"}
+    config = good(text, **environ)
     written = dump(config)
     assert CANARY not in written
     assert "h.example" not in written
     assert '"${NOT_SET}"' in written
-    assert good(written, A=CANARY, H="h.example") == config
-    assert dump(good(written, A=CANARY, H="h.example")) == written
+    assert 'api_keys = ["${A}", { value = "${B}", name = "${T}-key", weight = 0.5 }]' in written
+    assert good(written, **environ) == config
+    assert dump(good(written, **environ)) == written
 
 
 def test_dump_refuses_a_secret_in_clear() -> None:
     provider = ProviderConfig(
-        "p", "openai", api_key=CANARY, headers={"X-Api-Key": "s3cret"}, extra={"a": [CANARY], "when": None}
+        "p",
+        "openai",
+        api_key=CANARY,
+        api_keys=[KeyConfig("key-1", CANARY), KeyConfig("b", CANARY)],
+        headers={"X-Api-Key": "s3cret"},
+        extra={"a": [CANARY], "when": None},
     )
     with pytest.raises(ConfigurationError) as caught:
         dump(LlmConfig((provider,)))
     assert CANARY not in str(caught.value)
     assert [complaint.partition(": ")[0] for complaint in caught.value.complaints] == [
         "llm.providers[0].api_key",
+        "llm.providers[0].api_keys[0].value",
+        "llm.providers[0].api_keys[1].value",
         "llm.providers[0].headers.X-Api-Key",
         "llm.providers[0].extra.a[0]",
         "llm.providers[0].extra.when",
     ]
+
+
+def test_keys_that_changed_places_are_not_written_as_each_others_variable() -> None:
+    config = good(ONE + 'api_keys = ["${A}", "${B}"]', A="first-key", B="second-key")
+    turned = evolve(config.providers[0], api_keys=config.providers[0].api_keys[::-1])
+    with pytest.raises(ConfigurationError):
+        dump(evolve(config, providers=(turned,)))
 
 
 def test_a_key_changed_since_it_was_loaded_is_not_written_as_its_old_variable() -> None:

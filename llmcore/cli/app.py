@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
@@ -295,6 +295,36 @@ def simulate(
         log=log,
         screen=Screen(),
     )
+
+
+@app.command
+def chaos(
+    config: Annotated[
+        Path | None, Parameter(help="A configuration whose fallback settings are tried; left out: the defaults.")
+    ] = None,
+    /,
+    *,
+    profile: Annotated[
+        Literal["fast", "full"],
+        Parameter(help="full: the published timings; fast: all times a fifth of them.", show_default=True),
+    ] = "fast",
+    only: Annotated[
+        tuple[str, ...], Parameter(negative="", help="These scenarios alone, by id: S06,S07.")
+    ] = (),
+    threshold: Annotated[
+        int | None, Parameter(help="So many must pass; left out: every public scenario.")
+    ] = None,
+    json: Annotated[Path | None, Parameter(help="Write the scorecard to this file (JSON).")] = None,
+    html: Annotated[Path | None, Parameter(help="Write it as a page of its own (HTML).")] = None,
+) -> int:
+    """Break the first provider in every known way, on this machine and without a key, and score the fallback settings.
+
+    Exit code 1 where a scenario fails, or fewer pass than shall.
+    """
+    from llmcore.cli.chaos import Options
+    from llmcore.cli.chaos import chaos as work
+
+    return work(Options(config, profile, only, threshold, json, html), Screen())
 
 
 # ----------------------------------------------------------------------------------------------- the edge

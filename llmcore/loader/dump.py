@@ -10,7 +10,15 @@ from typing import Any
 
 from attrs import NOTHING, Attribute, Factory, fields
 
-from llmcore.config import FallbackConfig, LlmConfig, ProviderConfig, Timeouts
+from llmcore.config import (
+    BreakerConfig,
+    BudgetConfig,
+    FallbackConfig,
+    KeyConfig,
+    LlmConfig,
+    ProviderConfig,
+    Timeouts,
+)
 from llmcore.errors import ConfigurationError
 from llmcore.loader.text import key_path
 from llmcore.prices import Price
@@ -30,7 +38,9 @@ def dump(config: LlmConfig) -> str:
     lines = writer.table("llm", _said(config, skip=("providers", "fallback", "timeouts")))
     for index, provider in enumerate(config.providers):
         lines += writer.provider(provider, f"llm.providers[{index}]")
-    lines += writer.table("llm.fallback", _said(config.fallback))
+    lines += writer.table("llm.fallback", _said(config.fallback, skip=("breaker", "budget")))
+    lines += writer.table("llm.fallback.breaker", _said(config.fallback.breaker))
+    lines += writer.table("llm.fallback.budget", _said(config.fallback.budget))
     lines += writer.table("llm.timeouts", _said(config.timeouts))
     if writer.complaints:
         raise ConfigurationError(*writer.complaints)
@@ -38,7 +48,8 @@ def dump(config: LlmConfig) -> str:
 
 
 def _said(
-    value: LlmConfig | ProviderConfig | FallbackConfig | Timeouts, skip: tuple[str, ...] = ()
+    value: LlmConfig | ProviderConfig | KeyConfig | FallbackConfig | BreakerConfig | BudgetConfig | Timeouts,
+    skip: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The fields that differ from their defaults."""
     entries: list[Attribute[Any]] = [entry for entry in fields(type(value)) if entry.name not in skip]
@@ -101,6 +112,10 @@ class _Writer:
         if isinstance(value, str):
             secret = steps[0] in {"headers", "extra"} and _looks_secret(steps[-1], value)
             return self._text(value, path, steps, secret=secret)
+        if isinstance(value, KeyConfig):
+            return self._key_config(value, path, steps)
+        if isinstance(value, frozenset):
+            value = sorted(value)
         if isinstance(value, Price):
             rates = {entry.name: getattr(value, entry.name) for entry in fields(Price)}
             return self.value({key: rate for key, rate in rates.items() if rate is not None}, path, steps)
@@ -117,6 +132,13 @@ class _Writer:
                 + "]"
             )
         return self._scalar(value, path, steps)
+
+    def _key_config(self, key: KeyConfig, path: str, steps: tuple[str, ...]) -> str:
+        """A key by itself where it has nothing but the name that its place gives it, else a table."""
+        said = _said(key)
+        if said["name"] == f"key-{int(steps[-1]) + 1}" and "weight" not in said:
+            return self.value(key.value, path, (*steps, "value"))
+        return self.value({"value": key.value, **said}, path, steps)
 
     def _scalar(self, value: Any, path: str, steps: tuple[str, ...]) -> str:
         if isinstance(value, bool):

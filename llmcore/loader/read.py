@@ -12,8 +12,10 @@ from typing import Any
 
 from attrs import evolve, fields, frozen
 
-from llmcore.config import STRATEGIES, FallbackConfig, LlmConfig, ProviderConfig, Timeouts, Written
+from llmcore.config import CAPABILITIES, LlmConfig, ProviderConfig, Timeouts, Written
 from llmcore.errors import ConfigurationError
+from llmcore.loader.fallback import read_fallback
+from llmcore.loader.keys import Origins, read_keys
 from llmcore.loader.rules import (
     BAD,
     Reader,
@@ -21,6 +23,7 @@ from llmcore.loader.rules import (
     api_key,
     boolean,
     choice,
+    choices,
     header_value,
     integer,
     mapping,
@@ -30,13 +33,12 @@ from llmcore.loader.rules import (
     shown,
     table,
     url,
-    words,
 )
-from llmcore.loader.text import Notes, filled, key_path, near, read_source, variables_in
+from llmcore.loader.text import Notes, filled, key_path, read_source, variables_in
+from llmcore.loader.together import check_together, claimed_names
 from llmcore.prices import Price
 from llmcore.secret import Secret
 
-LATER_STRATEGIES = ("weighted", "least_busy", "latency", "cost")
 TRANSPORTS = ("auto", "httpx", "fast")
 PRICE_SOURCES = ("auto", "own", "off")
 
@@ -100,11 +102,16 @@ def _timeouts(value: Any, path: str, notes: Notes) -> Any:
     return BAD if good is None else good
 
 
+def _as_is(value: Any, path: str, notes: Notes) -> Any:
+    return value
+
+
 def _provider_readers(kinds: Collection[str]) -> dict[str, Reader]:
     return {
         "name": provider_name,
         "provider": choice("provider", sorted(kinds)),
         "api_key": api_key,
+        "api_keys": _as_is,  # read before, since a missing variable must not move the others up
         "base_url": url,
         "text_model": plain_text,
         "embedding_model": plain_text,
@@ -113,6 +120,11 @@ def _provider_readers(kinds: Collection[str]) -> dict[str, Reader]:
         "priority": integer(),
         "weight": number(),
         "max_in_flight": integer(1),
+        "rpm": integer(1),
+        "tpm": integer(1),
+        "context_window": integer(1),
+        "max_output_tokens": integer(1),
+        "capabilities": choices("capability", CAPABILITIES),
         "enabled": boolean,
         "models": mapping(plain_text, '{ alias = "the vendor\'s name" }'),
         "api_version": plain_text,
@@ -129,33 +141,19 @@ def _provider_readers(kinds: Collection[str]) -> dict[str, Reader]:
 _PROVIDER_WORDS = {
     **dict.fromkeys(("type", "kind", "vendor"), "provider"),
     **dict.fromkeys(("apikey", "api-key", "key", "token", "secret"), "api_key"),
+    **dict.fromkeys(("keys", "apikeys", "api-keys"), "api_keys"),
     **dict.fromkeys(("url", "api_base", "endpoint", "host", "base"), "base_url"),
     **dict.fromkeys(("model", "chat_model", "default_model"), "text_model"),
     **dict.fromkeys(("embed_model", "embeddings_model"), "embedding_model"),
     **dict.fromkeys(("timeout", "request_timeout"), "timeouts"),
     **dict.fromkeys(("aliases", "alias"), "models"),
     **dict.fromkeys(("concurrency", "max_concurrency", "max_parallel"), "max_in_flight"),
+    "requests_per_minute": "rpm",
+    "tokens_per_minute": "tpm",
+    **dict.fromkeys(("context", "context_length", "max_context"), "context_window"),
+    **dict.fromkeys(("max_output", "output_limit"), "max_output_tokens"),
+    **dict.fromkeys(("features", "supports"), "capabilities"),
 }
-
-_FALLBACK: dict[str, Reader] = {
-    "enabled": boolean,
-    "strategy": choice("strategy", STRATEGIES, LATER_STRATEGIES),
-    "max_retries": integer(0),
-    "retry_delay_ms": integer(0),
-    "max_delay_ms": integer(0),
-    "max_attempts": integer(1),
-    "max_retry_after": number(),
-    "prefer_failover_after": number(),
-    "retry_after_send": boolean,
-    "fallbacks": words,
-}
-
-_FALLBACK_WORDS = {"retries": "max_retries", "attempts": "max_attempts", "retry_delay": "retry_delay_ms"}
-
-
-def _as_is(value: Any, path: str, notes: Notes) -> Any:
-    return value
-
 
 _ROOT: dict[str, Reader] = {
     "providers": _as_is,
@@ -185,8 +183,8 @@ def _read_root(
         _read_provider(entry, f"llm.providers[{index}]", environ, notes, readers, timeouts)
         for index, entry in enumerate(entries)
     ]
-    fallback = _read_fallback(root.get("fallback", {}), notes)
-    _check_together(providers, _claimed_names(entries), fallback, notes)
+    fallback = read_fallback(root.get("fallback", {}), notes)
+    check_together(providers, claimed_names(entries), fallback, notes)
     if notes.errors:
         return None
     return LlmConfig(
@@ -233,6 +231,7 @@ def _read_provider(
     timeouts: Timeouts,
 ) -> ProviderConfig | None:
     unused = isinstance(entry, Mapping) and entry.get("enabled") is False
+    entry, origins = _with_keys(entry, path, environ, notes, quiet=unused)
     entry = filled(entry, path, environ, notes, quiet=unused)
     good = table(entry, path, notes, readers, _PROVIDER_WORDS)
     if good is None:
@@ -249,80 +248,17 @@ def _read_provider(
         for key in readers
         if (where := f"{path}.{key}") in notes.dropped
     }
-    return ProviderConfig(**{"name": good["provider"], **good}, written=written)
+    return ProviderConfig(**{"name": good["provider"], **good}, written=written | origins)
 
 
-def _read_fallback(value: Any, notes: Notes) -> FallbackConfig:
-    good = table(value, "llm.fallback", notes, _FALLBACK, _FALLBACK_WORDS)
-    return FallbackConfig(**(good or {}))
-
-
-# --------------------------------------------------------------------------------------- cross-checks
-
-
-def _check_together(
-    providers: list[ProviderConfig | None], claimed: list[str], fallback: FallbackConfig, notes: Notes
-) -> None:
-    _check_names(claimed, notes)
-    known = [(index, provider) for index, provider in enumerate(providers) if provider is not None]
-    enabled = [(index, provider) for index, provider in known if provider.enabled]
-    if known and len(known) == len(providers) and not enabled:
-        notes.error("llm.providers", "no provider is enabled; set enabled = true on one")
-    for index, provider in enabled:
-        if not (provider.text_model or provider.embedding_model or provider.models):
-            where = f"llm.providers[{index}]"
-            notes.warn(where, "has no text_model; only calls that name a model can be answered here")
-    _check_fallbacks([provider for _, provider in known], claimed, fallback, notes)
-    _check_reach(enabled, fallback, notes)
-
-
-def _claimed_names(entries: list[Any]) -> list[str]:
-    """The name that each entry gives itself, whatever its other faults; "" where it gives none."""
-    names = [
-        entry.get("name", entry.get("provider")) if isinstance(entry, Mapping) else None for entry in entries
-    ]
-    return [name if isinstance(name, str) else "" for name in names]
-
-
-def _check_names(claimed: list[str], notes: Notes) -> None:
-    first: dict[str, int] = {}
-    for index, name in enumerate(claimed):
-        other = first.setdefault(name, index)
-        if name and other != index:
-            notes.error(
-                f"llm.providers[{index}].name",
-                f"{name!r} is also the name of llm.providers[{other}]; give each its own name",
-            )
-
-
-def _check_fallbacks(
-    known: list[ProviderConfig], claimed: list[str], fallback: FallbackConfig, notes: Notes
-) -> None:
-    names = {provider.name: provider for provider in known}
-    for index, name in enumerate(fallback.fallbacks):
-        path = f"llm.fallback.fallbacks[{index}]"
-        if name not in claimed:
-            notes.error(path, f"there is no provider named {name!r}; {near(name, claimed)}")
-        elif name in names and not names[name].enabled:
-            notes.warn(path, f"{name!r} is not enabled and will never be asked; set enabled = true there")
-    if fallback.fallbacks and fallback.strategy != "retry":
-        notes.warn(
-            "llm.fallback.fallbacks", f'is only read by strategy "retry", not by {fallback.strategy!r}'
-        )
-
-
-def _check_reach(enabled: list[tuple[int, ProviderConfig]], fallback: FallbackConfig, notes: Notes) -> None:
-    """Warn of enabled providers that no call will reach, unless it names them."""
-    if fallback.enabled and fallback.strategy != "retry":
-        return
-    why = 'with strategy "retry"' if fallback.enabled else "while llm.fallback.enabled = false"
-    advice = "name it in llm.fallback.fallbacks" if fallback.enabled else "enable the fallback"
-    reached = fallback.fallbacks if fallback.enabled else ()
-    first = min(enabled, key=lambda item: item[1].priority, default=None)
-    for item in enabled:
-        index, provider = item
-        if item is not first and provider.name not in reached:
-            notes.warn(
-                f"llm.providers[{index}]",
-                f"{provider.name!r} is never asked {why}, except by calls that name it; {advice}",
-            )
+def _with_keys(
+    entry: Any, path: str, environ: Mapping[str, str], notes: Notes, *, quiet: bool
+) -> tuple[Any, Origins]:
+    """The entry with its `api_keys` read, and where variables were used in them."""
+    if not isinstance(entry, Mapping) or "api_keys" not in entry:
+        return entry, {}
+    where = f"{path}.api_keys"
+    if "api_key" in entry:
+        notes.error(where, "is given beside api_key; keep one of the two")
+    keys, origins = read_keys(entry["api_keys"], where, environ, notes, quiet=quiet)
+    return {**entry, "api_keys": keys}, origins

@@ -71,9 +71,10 @@ def integer(low: int | None = None) -> Reader:
 
 def number(low: float = 0.0, high: float = math.inf, *, above: bool = False) -> Reader:
     """A finite number between `low` (`above`: not `low` itself) and `high`."""
-    bounds = (
-        f"{'above' if above else 'of at least'} {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
-    )
+    if high == math.inf:
+        bounds = f"{'above' if above else 'of at least'} {low:g}"
+    else:
+        bounds = f"{'above' if above else 'from'} {low:g} {'and at most' if above else 'to'} {high:g}"
 
     def read(value: Any, path: str, notes: Notes) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -109,10 +110,8 @@ def api_key(value: Any, path: str, notes: Notes) -> Any:
         notes.error(path, f'must be text, not {kind_of(value)}; write api_key = "${{VARIABLE}}"')
     elif not value.strip():
         notes.error(path, "is empty; leave it out to use the vendor's own variable")
-    elif not value.isascii() or not value.isprintable() or value != value.strip():
-        notes.error(
-            path, "holds a line break, a space at its end or another character that no key has; copy it again"
-        )
+    elif not value.isascii() or not value.isprintable() or " " in value:
+        notes.error(path, "holds a line break, a space or another character that no key has; copy it again")
     else:
         if not isinstance(value, Filled):
             notes.warn(path, 'the key stands in clear; better put it into a variable and write "${VARIABLE}"')
@@ -131,16 +130,14 @@ def provider_name(value: Any, path: str, notes: Notes) -> Any:
     return value
 
 
-def choice(what: str, options: Collection[str], later: Collection[str] = ()) -> Reader:
-    """One of `options`; words in `later` are known but not there yet."""
+def choice(what: str, options: Collection[str]) -> Reader:
+    """One of `options`."""
 
     def read(value: Any, path: str, notes: Notes) -> Any:
         if not isinstance(value, str):
             notes.error(path, f"must be text, not {shown(value)}; known are {', '.join(options)}")
         elif value in options:
             return str(value)
-        elif value in later:
-            notes.error(path, f"{what} {value!r} is not available yet; known are {', '.join(options)}")
         else:
             said = value.written if isinstance(value, Filled) else redact(value[:40])
             notes.error(path, f"unknown {what} {said!r}; {near(value, options)}")
@@ -206,6 +203,20 @@ def words(value: Any, path: str, notes: Notes) -> Any:
         return BAD
     items = tuple(plain_text(item, f"{path}[{index}]", notes) for index, item in enumerate(value))
     return tuple(item for item in items if item is not BAD)
+
+
+def choices(what: str, options: Collection[str]) -> Reader:
+    """A list of some of `options`, as a set."""
+    one = choice(what, options)
+
+    def read(value: Any, path: str, notes: Notes) -> Any:
+        if not isinstance(value, (list, tuple)):
+            notes.error(path, f"must be a list of texts, not {shown(value)}; put it in brackets")
+            return BAD
+        items = [one(item, f"{path}[{index}]", notes) for index, item in enumerate(value)]
+        return BAD if any(item is BAD for item in items) else frozenset(items)
+
+    return read
 
 
 def mapping(reader: Reader, example: str) -> Reader:

@@ -33,7 +33,7 @@ class View(Protocol):
         ...
 
     def delay(self, choice: Choice, /) -> float | None:
-        """Seconds to the first token or answer that must be expected (see `pulse`); None where nothing is known."""
+        """Seconds to the first token or answer, grown by the calls that wait already (see `pulse`); None: not measured."""
         ...
 
     def price(self, choice: Choice, /) -> Decimal | None:

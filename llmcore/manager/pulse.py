@@ -1,12 +1,15 @@
 """Pure: what one provider's model family feels like now, from its calls' times to the first token or answer.
 
-The estimate is a peak-EWMA, as in Finagle's `PeakEwma` balancer and tower's `load::peak_ewma`: a slower sample is
-believed at once, a faster one moves the average by 1 - exp(-dt / TAU). Three things are our own:
+A peak-EWMA, as in Finagle's `PeakEwma` balancer and tower's `load::peak_ewma`: a slower sample is believed at once, a
+faster one moves the average by 1 - exp(-dt / TAU). Four things are our own:
 
-* A call that waits longer than the estimate already is a slower sample, so a stalled provider is left before its
-  calls end. One that ends without a first token is no good news: the estimate stands anew, or is the wait if longer.
-* An estimate that nobody has renewed for HOLD seconds decays towards 0, so that who was left is tried again. From 30
-  times slower than the others that is after a minute.
+* Both multiply by the calls in flight; we by the root of those that wait for their first token: vendors serve calls
+  side by side, so a queue there costs less, and who comes back is still not run down.
+* A call that has waited longer than the estimate counts as a slower sample already, and several for more than one, so
+  that a stalled provider is left before its calls end. A call that ends without a first token is no good news: the
+  estimate stands anew, or is the wait if that was longer.
+* An estimate that nobody has renewed for HOLD seconds decays towards 0, so that who was left is tried again. From
+  30 times slower than the others that takes about a minute.
 * Such a try is one call: while it waits, nothing decays, and who was never measured feels endlessly slow to the others.
 
 Instants and durations are monotonic seconds.
@@ -15,14 +18,17 @@ Instants and durations are monotonic seconds.
 from __future__ import annotations
 
 from collections import deque
-from math import exp, expm1, inf
+from itertools import islice
+from math import exp, expm1, inf, sqrt
 
 from llmcore.meter import quantile
 
 TAU: float = 10.0
 """Time constant of the average, and of its decay."""
-HOLD: float = 30.0
+HOLD: float = 20.0
 """How long an estimate stands without a new sample."""
+LATE: int = 8
+"""More late calls than this count as this many, so that a look at a stalled provider stays cheap."""
 UNSAID: float = 1.0
 """A call that ends without a first token within this says nothing of a provider that was never measured: an error is
 quick, and no speed."""
@@ -80,11 +86,23 @@ class Pulse:
         self._estimate, self._at = seconds, now
 
     def delay(self, now: float) -> float | None:
-        """Seconds to the first token that a call begun now must expect; None where nothing is known and nobody waits."""
+        """Seconds to the first token, grown by the calls that wait for theirs; None where nothing is known.
+
+        To compare by, not to promise: infinite while the first call ever is under way.
+        """
         estimate = self._estimate
-        for began in self._waiting.values():  # only the first: they are in the order of their beginning
-            return inf if estimate is None else max(estimate, now - began)
-        return None if estimate is None else self._decayed(estimate, now)
+        if not self._waiting:
+            return None if estimate is None else self._decayed(estimate, now)
+        if estimate is None:
+            return inf
+        felt, late = estimate, 1
+        for began in islice(self._waiting.values(), LATE):  # the oldest first
+            waited = now - began
+            if waited <= estimate:
+                break
+            felt = max(felt, waited)
+            late += 1
+        return felt * late * sqrt(1 + len(self._waiting))
 
     def p95(self) -> float | None:
         """The 95th percentile of the latest first-token times, a few calls old; None where they are too few."""

@@ -252,7 +252,10 @@ class HttpProvider:
         first_token_s: float | None = None,
     ) -> Attempt:
         """The record of one attempt that is over."""
-        told = usage.input_tokens is not None or usage.output_tokens is not None
+        read, wrote = usage.input_tokens is not None, usage.output_tokens is not None
+        measured = (
+            (read or wrote) if error is None else (read and wrote)
+        )  # a cut answer is counted whole or not
         return Attempt(
             self.name,
             trace.model,
@@ -264,7 +267,7 @@ class HttpProvider:
             phase=None if error is None else error.phase,
             first_token_s=first_token_s,
             usage=usage,
-            counted="measured" if told else "unknown",
+            counted="measured" if measured else "unknown",
         )
 
     def blame(

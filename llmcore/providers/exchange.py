@@ -18,7 +18,7 @@ from llmcore.secret import Redactor, Secret, header_secrets
 from llmcore.transport.base import Call, Reply, Transport
 from llmcore.types import RateLimits
 from llmcore.wire.base import MAX_BODY, HttpRequest, Wire
-from llmcore.wire.limits import read_limits
+from llmcore.wire.limits import LimitReader
 
 MAX_REQUEST = 64 * 1024 * 1024
 MAX_ERROR_BODY = 256 * 1024
@@ -69,6 +69,7 @@ class Exchange:
         self._headers = dict(headers)
         self._api_key = api_key
         self._redact = Redactor((api_key, *secrets, *header_secrets(headers)))
+        self._limits = LimitReader()
         self._listeners: tuple[Told, ...] = ()
         self.timeouts: Timeouts = timeouts
 
@@ -139,7 +140,7 @@ class Exchange:
         await self._transport.aclose()
 
     def _tell(self, model: str | None, headers: Mapping[str, str]) -> None:
-        limits = read_limits(headers, wall_clock())
+        limits = self._limits.read(headers, wall_clock())
         if limits is not None:
             for told in self._listeners:
                 told(model, limits)

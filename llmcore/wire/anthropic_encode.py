@@ -10,11 +10,12 @@ from typing import Any
 
 from attrs import frozen
 
+from llmcore.errors import InvalidRequestError
 from llmcore.types import GenerationRequest, JsonSchema, Tool
 from llmcore.wire import structured
 from llmcore.wire.anthropic_content import MessageEncoder
 from llmcore.wire.base import Warnings
-from llmcore.wire.read import Json, merged
+from llmcore.wire.read import Json, as_count, as_dict, merged
 
 MIN_BUDGET = 1024
 _REFUSED = "refused by this API version even at its default; not sent (api_version 2023-06-01 takes it)"
@@ -50,7 +51,7 @@ class RequestEncoder:
         self._rules = rules
 
     def body(self, *, stream: bool) -> dict[str, Any]:
-        """Raises UnsupportedFeatureError."""
+        """Raises InvalidRequestError (UnsupportedFeatureError where another dialect could say it)."""
         request = self._request
         messages = MessageEncoder(newer=self._rules.newer, origin=self._rules.origin, warnings=self.warnings)
         messages.encode(request.messages)
@@ -71,8 +72,9 @@ class RequestEncoder:
             "stream": stream or None,
         }
         self.warnings.dropped("seed", request.seed)
-        body = {key: value for key, value in fields.items() if value is not None}
-        return merged(body, request.extra)
+        body = merged({key: value for key, value in fields.items() if value is not None}, request.extra)
+        _check_budget(body)
+        return body
 
     # ---------------------------------------------------------------------------------------------- limits
 
@@ -160,6 +162,18 @@ class RequestEncoder:
         if effort not in (None, "none"):
             config["effort"] = effort
         return config or None
+
+
+def _check_budget(body: dict[str, Any]) -> None:
+    """Thinking counts towards `max_tokens`; only between calls of tools may it exceed one answer's limit."""
+    thinking, limit = as_dict(body.get("thinking")), as_count(body.get("max_tokens"))
+    budget = as_count(thinking.get("budget_tokens"))
+    if budget is None or limit is None or budget < limit or body.get("tools"):
+        return
+    raise InvalidRequestError(
+        f"reasoning.budget_tokens: {budget} leaves nothing of max_tokens ({limit}) for the answer; "
+        "raise max_tokens above it, or lower the budget"
+    )
 
 
 def _system(blocks: list[Json]) -> Json | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from llmcore.errors import MalformedResponseError
 from llmcore.types import (
@@ -20,6 +20,7 @@ from llmcore.types import (
     TextDelta,
     ThinkingDelta,
     ToolCallDelta,
+    Usage,
 )
 from llmcore.wire.anthropic_decode import (
     arguments_of,
@@ -66,6 +67,12 @@ class AnthropicDecoder(StreamDecoder):
         self._reason: str | None = None
         self._details: Json = None
         self._usage: dict[str, Any] = {}
+
+    @property
+    def usage(self) -> Usage:
+        """What was read; of what was written the first message holds only a placeholder, the last one the figure."""
+        usage = usage_of(self._usage or None)
+        return evolve(usage, output_tokens=None) if self._reason is None else usage
 
     def on_message(self, name: str, data: bytes, events: list[Event]) -> None:
         if data.strip() == b"[DONE]":

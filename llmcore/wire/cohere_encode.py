@@ -127,7 +127,7 @@ def _format(response_format: ResponseFormat) -> Json:
 
 def _thinking(reasoning: Reasoning, warnings: Warnings) -> Json:
     """Thinking is on or off, with a number of tokens; words of effort cannot be said."""
-    if reasoning.effort == "none":
+    if reasoning.effort == "none" or reasoning.budget_tokens == 0:
         return {"type": "disabled"}
     if reasoning.budget_tokens is None:
         warnings.dropped("reasoning.effort", reasoning.effort, "thinking is on or off here; switched on")

@@ -17,6 +17,7 @@ from llmcore.errors import (
     InvalidRequestError,
     MalformedResponseError,
     ProviderError,
+    ServerError,
     StreamInterruptedError,
 )
 from llmcore.provider import Fold
@@ -27,6 +28,7 @@ from llmcore.types import (
     GenerationRequest,
     GenerationResponse,
     ModelInfo,
+    Usage,
 )
 from llmcore.wire.base import Encoded, HttpRequest, ModelPage, StreamDecoder, Warnings, Wire
 from llmcore.wire.classify import ErrorFacts
@@ -145,8 +147,14 @@ class GeminiWire(Wire):
     # --------------------------------------------------------------------------------------------- errors
 
     def make_error(self, facts: ErrorFacts) -> ProviderError:
-        """`code` becomes the reason in ErrorInfo where there is one; the number in the body only repeats the status."""
-        return super().make_error(evolve(facts, code=reason_of(facts.error) or facts.code))
+        """`code` becomes the reason in ErrorInfo where there is one; the number in the body only repeats the status.
+
+        A 500 is sometimes an overlong prompt, so it is tried once more and no oftener.
+        """
+        error = super().make_error(evolve(facts, code=reason_of(facts.error) or facts.code))
+        if type(error) is ServerError and error.status == 500:
+            error.retry_limit = 1  # type: ignore[misc]  # declared as a class's, read from the instance
+        return error
 
     def error_class(self, facts: ErrorFacts) -> type[ProviderError] | None:
         return error_class(facts)
@@ -164,6 +172,10 @@ class GeminiDecoder(StreamDecoder):
         super().__init__(wire, request, ServerSentEvents(MAX_EVENT))
         self._reader = wire.reader()
         self._over = False
+
+    @property
+    def usage(self) -> Usage:
+        return self._reader.usage
 
     def on_message(self, name: str, data: bytes, events: list[Event]) -> None:
         if not data.strip() or data.strip() == b"[DONE]":

@@ -62,6 +62,11 @@ class Reader:
         self._thinking = False
         self._open: PartialCall | None = None
 
+    @property
+    def usage(self) -> Usage:
+        """What has been counted so far; each object repeats the count."""
+        return usage_of(self._usage)
+
     def take(self, value: Mapping[str, Any], events: list[Event]) -> None:
         """One response object. Raises ContentFilterError where it says that the prompt was blocked."""
         self._id = self._id or _clean(as_str(value.get("responseId")))
@@ -82,7 +87,7 @@ class Reader:
         reason = FINISH_REASONS.get(self.finish or "", "unknown")
         if reason == "stop" and self._calls:
             reason = "tool_calls"
-        return Finished(reason, self.finish, usage_of(self._usage), self._model, id=self._id)
+        return Finished(reason, self.finish, self.usage, self._model, id=self._id)
 
     def _take_candidate(self, candidates: list[dict[str, Any]], events: list[Event]) -> None:
         """The first candidate of the answer, by its index; others (candidateCount > 1) are passed over."""

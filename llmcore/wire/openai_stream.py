@@ -19,6 +19,7 @@ from llmcore.types import (
     TextDelta,
     Thinking,
     ThinkingDelta,
+    Usage,
 )
 from llmcore.wire.base import StreamDecoder
 from llmcore.wire.framing import ServerSentEvents
@@ -73,6 +74,10 @@ class OpenAIStreamDecoder(StreamDecoder):
         self._sound: dict[str, Any] = {}
         self._odd_text: SurrogateJoiner | None = None
         self._odd_thought = SurrogateJoiner()
+
+    @property
+    def usage(self) -> Usage:
+        return self._wire.usage(self._usage)
 
     def feed(self, chunk: bytes) -> list[Event]:
         return self._shown(super().feed(chunk))

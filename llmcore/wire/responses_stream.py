@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmcore.types import Event, GenerationRequest
+from llmcore.types import Event, GenerationRequest, Usage
 from llmcore.wire.base import StreamDecoder
 from llmcore.wire.framing import ServerSentEvents
 from llmcore.wire.read import as_dict, as_list, loads
 from llmcore.wire.responses_decode import Kind, Output
+from llmcore.wire.responses_end import usage_of
 
 if TYPE_CHECKING:
     from llmcore.wire.responses import ResponsesWire
@@ -38,6 +39,10 @@ class ResponsesDecoder(StreamDecoder):
         self._responses = wire
         self._output = Output(wire.origin)
         self._head: dict[str, Any] = {}
+
+    @property
+    def usage(self) -> Usage:
+        return usage_of(self._head.get("usage"))
 
     def on_message(self, name: str, data: bytes, events: list[Event]) -> None:
         if not (data := data.strip()):
@@ -92,6 +97,7 @@ class ResponsesDecoder(StreamDecoder):
             final["status"] = status
         if final["status"] != "failed":
             events.extend(self._output.complete(as_list(response.get("output"))))
+        self._head = final
         self._end(events, self._responses.finished(final, self._output))
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmcore.config import ProviderConfig
-from llmcore.errors import UnsupportedFeatureError
+from llmcore.errors import InvalidRequestError, UnsupportedFeatureError
 from llmcore.providers.anthropic import PLACE
 from llmcore.types import (
     Audio,
@@ -443,6 +443,20 @@ def test_a_budget_is_added_to_the_default_limit() -> None:
     assert body["thinking"] == {"type": "enabled", "budget_tokens": 5000}
     assert body["max_tokens"] == 9096
     assert sent(NEW, reasoning=Reasoning(budget_tokens=5000), max_tokens=6000)["max_tokens"] == 6000
+
+
+@pytest.mark.parametrize(("budget", "limit"), [(5000, 5000), (5000, 4096), (1, 1024), (1024, 1000)], ids=str)
+def test_a_budget_that_leaves_no_answer_is_refused_before_it_is_sent(budget: int, limit: int) -> None:
+    with pytest.raises(InvalidRequestError, match="raise max_tokens") as caught:
+        sent(NEW, reasoning=Reasoning(budget_tokens=budget), max_tokens=limit)
+    assert caught.value.failover is False
+    raised = {"max_tokens": 9000}
+    assert (
+        sent(NEW, reasoning=Reasoning(budget_tokens=budget), max_tokens=limit, extra=raised)["max_tokens"]
+        == 9000
+    )
+    between_calls = sent(NEW, reasoning=Reasoning(budget_tokens=budget), max_tokens=limit, tools=[WEATHER])
+    assert between_calls["max_tokens"] == limit
 
 
 def test_a_budget_below_the_least_is_raised() -> None:

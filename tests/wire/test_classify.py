@@ -178,6 +178,60 @@ def test_retry_after_in_its_forms(headers: dict[str, str], seconds: float | None
         assert found == (pytest.approx(seconds) if seconds is not None else None)
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "abc"}, None),
+        ({"retry-after": "1e9"}, 1e9),
+        ({"retry-after": "Sat, 21 Nov 2026 09:59:00 GMT"}, 0.0),
+        ({"retry-after": "Sat, 21 Nov 2026 10:01:00 GMT"}, 60.0),
+        ({"retry-after": "2, 5"}, 5.0),
+        ({"retry-after": "abc, 5"}, 5.0),
+        ({"retry-after": "-1, -2"}, None),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "250, 750"}, 0.75),
+        ({"retry-after-ms": "-1", "retry-after": "2"}, 2.0),
+        ({"retry-after-ms": "abc", "retry-after": "2"}, 2.0),
+        ({"retry-after": "9" * 400}, None),
+        ({"retry-after": "9" * 30}, 1e30),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "abc", "ratelimit": '"a";r=0;t=8'}, 8.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795255230000"}, 30.0),
+    ],
+)
+def test_51_every_odd_wait(headers: dict[str, str], seconds: float | None) -> None:
+    error = classify(429, b"{}", {**headers, "date": DATE})
+    assert type(error) is errors.RateLimitError
+    assert error.retry_after == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_a_reset_is_no_hint_where_the_rate_is_not_the_matter() -> None:
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "7"}
+    assert classify(503, b"{}", headers).retry_after is None
+    assert classify(429, b"{}", headers).retry_after == 7.0
+
+
+def test_the_first_hint_that_can_be_read_wins() -> None:
+    body = {"error": {"details": [{"retryDelay": "3s"}], "message": "try again in 4s"}}
+    everything = {
+        "retry-after-ms": "1000",
+        "retry-after": "2",
+        "x-ratelimit-remaining-tokens": "0",
+        "x-ratelimit-reset-tokens": "9s",
+    }
+    found = []
+    for name in [*everything, None]:
+        facts = facts_of(body, 429, everything)
+        found.append(retry_after(facts, text_hints=True))
+        everything.pop(name or "", None)
+    assert found == [1.0, 2.0, 3.0, 3.0, 3.0]
+    facts = facts_of({"error": {"message": "try again in 4s"}}, 429)
+    assert retry_after(facts, text_hints=True) == 4.0
+
+
 def test_retry_info_of_google_and_the_words_of_some() -> None:
     body = {
         "error": {"details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": "34.07s"}], "message": "m"}

@@ -223,6 +223,7 @@ def test_a_schema_together_with_tools_is_refused() -> None:
     [
         ("none", {"type": "disabled"}),
         (Reasoning(), {"type": "enabled"}),
+        (Reasoning(budget_tokens=0), {"type": "disabled"}),
         (Reasoning(budget_tokens=9), {"type": "enabled", "token_budget": 9}),
         (Reasoning("high", 9), {"type": "enabled", "token_budget": 9}),
     ],

@@ -169,3 +169,10 @@ def test_a_header_wins_over_the_body() -> None:
     body = json.dumps({"error": {"code": 429, "message": "retry in 9s", "details": [wait("8s")]}}).encode()
     assert WIRE.decode_error(429, {"retry-after": "7"}, body).retry_after == 7
     assert WIRE.decode_error(429, {}, body).retry_after == 8
+
+
+def test_an_internal_error_is_tried_once_more_and_no_oftener() -> None:
+    assert error(500, "INTERNAL").retry_limit == 1
+    assert errors.ServerError.retry_limit is None
+    assert error(502, "UNKNOWN").retry_limit is None
+    assert error(429, "RESOURCE_EXHAUSTED").retry_limit is None
