@@ -22,8 +22,7 @@ from llmcore.errors import (
 from llmcore.manager.breaker import Breaker, Permit
 from llmcore.manager.log import note
 from llmcore.manager.pulse import Pulse
-from llmcore.manager.turnstile import Pass, Turnstile
-from llmcore.pace import family
+from llmcore.manager.entrance import Pass, Turnstile, family
 from llmcore.provider import LlmProvider, Priced, Seat, Seated
 from llmcore.types import ModelInfo, ProviderStats, Usage
 

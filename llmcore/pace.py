@@ -1,5 +1,0 @@
-"""stub"""
-
-
-def family(m):
-    return m or ""
