@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from llmcore.manager.budget import Budget
-from llmcore.manager.candidates import Candidates
+from llmcore.manager.candidates import Candidate, Candidates
 from llmcore.manager.fit import needs_of
 from llmcore.manager.fleet import Asked, View
+from llmcore.manager.models import Choice
 from llmcore.manager.trail import Trail
 from llmcore.types import GenerationRequest, Skipped
 
@@ -80,6 +82,25 @@ def explained(manager: ProviderManager, request: Asked) -> Explanation:
         policy=policy,
         ends=now + limit,
     )
+    considered, usable = _considered(candidates, arranged, fleet.names, trail, now)
+    patience = manager.patience(fleet, request, usable[0].line if usable else None)
+    return Explanation(
+        fallback.strategy,
+        considered,
+        policy.max_attempts,
+        fallback.retries,
+        limit,
+        fallback.mid_stream,
+        patience if len(arranged) > 1 else None,
+        manager.budget.tokens(now),
+        trail.skipped,
+    )
+
+
+def _considered(
+    candidates: Candidates, arranged: Sequence[Choice], names: Sequence[str], trail: Trail, now: float
+) -> tuple[tuple[Considered, ...], list[Candidate]]:
+    """Everybody, those who would be asked first; and these alone."""
     found = candidates.survey()
     usable = [candidate for candidate, ready in found if not ready.reason]
     usable += [candidate for candidate, ready in found if ready.aside]
@@ -98,20 +119,9 @@ def explained(manager: ProviderManager, request: Asked) -> Explanation:
         )
         for candidate, ready in found
     ]
-    priorities = {fleet.names[choice.index]: choice.priority for choice in arranged}
+    priorities = {names[choice.index]: choice.priority for choice in arranged}
     considered += [
         Considered(skip.provider, skip.model, None, priorities[skip.provider], skip.reason, skip.detail, None)
         for skip in trail.skipped
     ]
-    patience = manager.patience(fleet, request, usable[0].line if usable else None)
-    return Explanation(
-        fallback.strategy,
-        tuple(considered),
-        policy.max_attempts,
-        fallback.retries,
-        limit,
-        fallback.mid_stream,
-        patience if len(arranged) > 1 else None,
-        manager.budget.tokens(now),
-        trail.skipped,
-    )
+    return tuple(considered), usable

@@ -20,9 +20,9 @@ from llmcore.errors import (
     QuotaExhaustedError,
 )
 from llmcore.manager.breaker import Breaker, Permit
+from llmcore.manager.entrance import Pass, Turnstile, family
 from llmcore.manager.log import note
 from llmcore.manager.pulse import Pulse
-from llmcore.manager.entrance import Pass, Turnstile, family
 from llmcore.provider import LlmProvider, Priced, Seat, Seated
 from llmcore.types import ModelInfo, ProviderStats, Usage
 
