@@ -17,7 +17,7 @@ from attrs import evolve
 from llmcore.clock import Clock
 from llmcore.config import KeyConfig, LlmConfig, ProviderConfig, Timeouts, TransportChoice
 from llmcore.errors import ConfigurationError, ProviderError
-from llmcore.manager.manager import ProviderManager
+from llmcore.manager.manager import ProviderManager, Rebuilt
 from llmcore.prices import PriceBook, warm
 from llmcore.providers import find, kinds
 from llmcore.providers.base import HttpProvider
@@ -76,30 +76,9 @@ def create_manager(
 
     Raises ConfigurationError with the complaints of all providers at once.
     """
-    shared: dict[TransportChoice, _Shared] = {}
-    leaves: list[HttpProvider] = []
-    complaints: list[str] = []
-    for entry in config.providers:
-        if not entry.enabled:
-            continue
-        choice = config.transport if transport is not None else entry.transport or config.transport
-        if choice not in shared:
-            shared[choice] = _Shared(_as_transport(transport, choice))
-        try:
-            leaf = create_provider(
-                entry,
-                transport=shared[choice].lease(),
-                timeouts=config.timeouts,
-                environ=environ,
-                prices=PriceBook(entry.prices, mode=config.prices),
-            )
-        except ConfigurationError as error:
-            complaints += [f"llm.providers.{entry.name}.{complaint}" for complaint in error.complaints]
-        else:
-            leaves.append(leaf)
-    if complaints:
-        raise ConfigurationError(*complaints)
-    return ProviderManager(leaves, config.fallback, timeouts=config.timeouts)
+    workshop = _Workshop(transport, os.environ if environ is None else environ)
+    leaves = workshop.build(config)
+    return ProviderManager(leaves, config.fallback, timeouts=config.timeouts, rebuild=workshop.rebuild)
 
 
 @asynccontextmanager
@@ -115,6 +94,18 @@ async def open(  # noqa: A001 - `llmcore.open` reads as what it does
     Raises ConfigurationError with every complaint at once.
     """
     environ = os.environ if environ is None else environ
+    config = await _read(source, environ, transport)
+    manager = create_manager(config, transport=transport, environ=environ)
+    try:
+        yield manager
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(2.0):
+            await manager.aclose()
+
+
+async def _read(
+    source: Source, environ: Mapping[str, str], transport: httpx.AsyncBaseTransport | Transport | None
+) -> LlmConfig:
     if source is None:
         config = await from_environment(environ, transport=transport)
     elif isinstance(source, LlmConfig):
@@ -123,16 +114,9 @@ async def open(  # noqa: A001 - `llmcore.open` reads as what it does
         from llmcore.loader import load_config
 
         config = load_config(source, environ=environ, kinds=kinds())
-    if config.prices == "auto":
-        await anyio.to_thread.run_sync(
-            warm
-        )  # its import takes a fifth of a second; better here than inside a call
-    manager = create_manager(config, transport=transport, environ=environ)
-    try:
-        yield manager
-    finally:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(2.0):
-            await manager.aclose()
+    if config.prices == "auto":  # its import takes a fifth of a second; better here than inside a call
+        await anyio.to_thread.run_sync(warm)
+    return config
 
 
 async def from_environment(
@@ -295,12 +279,72 @@ def _as_transport(given: httpx.AsyncBaseTransport | Transport | None, choice: Tr
     return HttpxTransport(cast("httpx.AsyncBaseTransport", given))
 
 
+class _Workshop:
+    """Makes the providers of a configuration; of a changed one, only those anew that are different."""
+
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport | Transport | None, environ: Mapping[str, str]
+    ) -> None:
+        self._given = transport
+        self._environ = environ
+        self._shared: dict[TransportChoice, _Shared] = {}
+        self._made: dict[str, tuple[object, HttpProvider]] = {}
+
+    def build(self, config: LlmConfig) -> list[HttpProvider]:
+        """Every enabled provider. Raises ConfigurationError with the complaints of all of them; then nothing is kept."""
+        made: dict[str, tuple[object, HttpProvider]] = {}
+        leases: list[_Lease] = []
+        complaints: list[str] = []
+        for entry in config.providers:
+            if entry.enabled:
+                try:
+                    made[entry.name] = self._leaf(entry, config, leases)
+                except ConfigurationError as error:
+                    complaints += [
+                        f"llm.providers.{entry.name}.{complaint}" for complaint in error.complaints
+                    ]
+        if complaints:
+            for lease in leases:
+                lease.drop()
+            raise ConfigurationError(*complaints)
+        self._made = made
+        return [leaf for _, leaf in made.values()]
+
+    async def rebuild(self, source: Source) -> Rebuilt:
+        """What another configuration amounts to. Raises ConfigurationError; then nothing has changed."""
+        config = await _read(source, self._environ, self._given)
+        return Rebuilt(self.build(config), config.fallback, config.timeouts)
+
+    def _leaf(
+        self, entry: ProviderConfig, config: LlmConfig, leases: list[_Lease]
+    ) -> tuple[object, HttpProvider]:
+        choice = config.transport if self._given is not None else entry.transport or config.transport
+        variables = {name: self._environ.get(name) for name in (find(entry.provider).key_env)}
+        recipe = (entry, config.timeouts, config.prices, choice, variables)
+        recipe_before, leaf = self._made.get(entry.name, (None, None))
+        if leaf is not None and recipe == recipe_before:
+            return recipe, leaf
+        shared = self._shared.get(choice)
+        if shared is None or shared.closed:
+            shared = self._shared[choice] = _Shared(_as_transport(self._given, choice))
+        leases.append(shared.lease())
+        made = create_provider(
+            entry,
+            transport=leases[-1],
+            timeouts=config.timeouts,
+            environ=self._environ,
+            prices=PriceBook(entry.prices, mode=config.prices),
+        )
+        return recipe, made
+
+
 class _Shared:
     """One transport for many leaves, closed with the last of them."""
 
     def __init__(self, transport: Transport, *, holders: int = 0) -> None:
         self.transport = transport
         self.holders = holders
+        self.closed = False
 
     def lease(self) -> _Lease:
         self.holders += 1
@@ -315,9 +359,15 @@ class _Lease:
     async def open(self, call: Call, timeouts: Timeouts) -> Reply:
         return await self._shared.transport.open(call, timeouts)
 
-    async def aclose(self) -> None:
+    def drop(self) -> None:
+        """Give the lease back although the transport may have no other holder left."""
         if self._open:
             self._open = False
             self._shared.holders -= 1
+
+    async def aclose(self) -> None:
+        if self._open:
+            self.drop()
             if self._shared.holders == 0:
+                self._shared.closed = True
                 await self._shared.transport.aclose()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from asyncio import get_running_loop
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import anyio
 
@@ -19,6 +20,15 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
+@runtime_checkable
+class Alarming(Protocol):
+    """A clock that can also wake somebody up, for less than a task that sleeps."""
+
+    def alarm(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None] | None:
+        """Call `callback` after `seconds`, unless what is returned is called before; None where it cannot."""
+        ...
+
+
 class SystemClock:
     """The event loop's own clock, so that a loop with simulated time simulates ours too."""
 
@@ -30,6 +40,12 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
+
+    def alarm(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None] | None:
+        try:
+            return get_running_loop().call_later(seconds, callback).cancel
+        except RuntimeError:  # another loop than asyncio's
+            return None
 
 
 def wall_clock() -> float:

@@ -40,6 +40,7 @@ from llmcore.types import (
     TextDelta,
     Usage,
 )
+from llmcore.types.responses import Counted
 
 T = TypeVar("T")
 
@@ -124,7 +125,8 @@ class ScriptedProvider:
             raise
         self.end(None)
         vector = outcome.vector if isinstance(outcome, Answer) else ()
-        attempt = Attempt(self._name, asked.model, "success", 200, anyio.current_time() - began, 0.0)
+        seconds = anyio.current_time() - began
+        attempt = Attempt(self._name, asked.model, "success", 200, seconds, 0.0)
         return EmbeddingResponse(
             tuple(vector for _ in asked.inputs), asked.model, self._name, attempts=(attempt,)
         )
@@ -192,7 +194,17 @@ class _Play:
         assert isinstance(outcome, Answer)
         self._end(None)
         seconds = anyio.current_time() - self._began
-        attempt = Attempt(self._provider.name, self._request.model, "success", 200, seconds, 0.0)
+        counted: Counted = "unknown" if outcome.usage.total_tokens is None else "measured"
+        attempt = Attempt(
+            self._provider.name,
+            self._request.model,
+            "success",
+            200,
+            seconds,
+            0.0,
+            usage=outcome.usage,
+            counted=counted,
+        )
         return Finished(
             outcome.finish_reason,
             None,

@@ -12,6 +12,7 @@ from llmcore.errors import AllProvidersFailed, ProviderError
 # class: (retryable, failover, health), as the table of the error taxonomy has it
 FACTS = {
     "AuthenticationError": (False, True, False),
+    "NoUsableKeyError": (False, True, False),
     "PermissionDeniedError": (False, True, False),
     "ModelNotFoundError": (False, True, False),
     "InvalidRequestError": (False, False, False),

@@ -167,6 +167,37 @@ def check(
     return work(file, as_json=as_json, screen=Screen())
 
 
+@app.command
+def explain(  # noqa: PLR0913 - one parameter for each option
+    prompt: Annotated[str | None, Parameter(help="The prompt; left out, standard input is read.")] = None,
+    /,
+    *,
+    file: InputFile = None,
+    system: System = None,
+    model: Model = None,
+    only: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="Narrow to this provider; may be given several times."),
+    ] = (),
+    max_tokens: Annotated[int | None, Parameter(help="Cap on the answer.")] = None,
+    reasoning: Annotated[Effort | None, Parameter(help="How much to think.")] = None,
+    image: Annotated[
+        tuple[str, ...], Parameter(negative="", help="A file or URL; may be given several times.")
+    ] = (),
+    schema: Annotated[
+        Path | None, Parameter(help="A file with a JSON schema that the answer must fit.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Tell who would be asked for this prompt, in which order, who not and why; nothing is sent."""
+    from llmcore.cli.ask import Options
+    from llmcore.cli.explain import explain as work
+
+    options = Options(prompt, file, system, model, max_tokens, None, reasoning, image, schema)
+    return work(options, config, only, as_json=as_json, screen=Screen())
+
+
 @app.command(name="test")
 def connections(
     *,

@@ -1,27 +1,34 @@
-"""Guard: one provider behind its gates. What surrounds one attempt is `attempt()`, and stays held until a stream ends."""
+"""Guard: one provider behind its gates. What surrounds one attempt is a `Visit`, held until the answer, or stream, ends."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from decimal import Decimal
+from random import Random
 from typing import Protocol, runtime_checkable
 
-import anyio
+from attrs import evolve, frozen
 
 from llmcore.clock import Clock
-from llmcore.config import Routing
-from llmcore.errors import OverloadedError, PoolTimeout, ProviderError, RateLimitError
-from llmcore.provider import EventStream, LlmProvider
-from llmcore.types import (
-    EmbeddingInput,
-    EmbeddingResponse,
-    Event,
-    Finished,
-    GenerationInput,
-    GenerationResponse,
-    ModelInfo,
-    ProviderStats,
+from llmcore.config import FallbackConfig, Routing
+from llmcore.errors import (
+    AuthenticationError,
+    ModelNotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    ProviderError,
+    QuotaExhaustedError,
 )
+from llmcore.manager.breaker import Breaker, Permit
+from llmcore.manager.entrance import Pass, Turnstile, family
+from llmcore.manager.log import note
+from llmcore.manager.pulse import Pulse
+from llmcore.provider import LlmProvider, Priced, Seat, Seated
+from llmcore.types import ModelInfo, ProviderStats, Usage
+
+MAX_LINES = 1024
+QUARTER = 900.0
+FIVE_MINUTES = 300.0
 
 
 @runtime_checkable
@@ -32,150 +39,280 @@ class Routed(Protocol):
     def routing(self) -> Routing: ...
 
 
-class Guard:
-    """One provider, a limit on calls in flight, and the rest that a vendor asked for.
+class Line:
+    """One provider's model family: its breaker, its pulse, and until when it is asked only if nobody else can be."""
 
-    An LlmProvider around an LlmProvider. Slots are given in the order of asking; who waits longer than `pool_timeout`
-    gets PoolTimeout.
+    __slots__ = ("aside_until", "aside_why", "breaker", "family", "pulse")
+
+    def __init__(self, name: str, breaker: Breaker) -> None:
+        self.family: str = name
+        self.breaker: Breaker = breaker
+        self.pulse: Pulse = Pulse()
+        self.aside_until: float = 0.0
+        self.aside_why: str = ""
+
+
+@frozen
+class Readiness:
+    """Whether a candidate may be asked. at: the instant from which (inf: not by itself); reason and detail where that is
+    not now; aside: it may, but rather somebody else.
     """
 
-    def __init__(self, provider: LlmProvider, clock: Clock, *, pool_timeout: float = 10.0) -> None:
+    at: float = 0.0
+    reason: str = ""
+    detail: str = ""
+    aside: bool = False
+
+
+READY = Readiness()
+
+
+class Guard:
+    """One provider with its entrance (slots, keys, pace) and, per model family, its breaker and pulse."""
+
+    def __init__(
+        self,
+        provider: LlmProvider,
+        clock: Clock,
+        random: Random,
+        *,
+        fallback: FallbackConfig,
+        pool_timeout: float = 10.0,
+    ) -> None:
         self.provider = provider
+        self.name: str = provider.name
         self.routing: Routing = provider.routing if isinstance(provider, Routed) else Routing()
+        self.models: dict[str, ModelInfo] = {}
         self._clock = clock
-        self._pool_timeout = pool_timeout
-        self._in_flight = 0
-        limit = self.routing.max_in_flight
-        self._slots = None if limit is None else anyio.Semaphore(limit, max_value=limit, fast_acquire=True)
-        self._rests_until = 0.0
+        self._random = random
+        self._config = fallback.breaker
+        self._made_for = (fallback.breaker, fallback.max_queue, fallback.pace, pool_timeout)
+        self._priced = provider if isinstance(provider, Priced) else None
+        seats: Sequence[Seat] = provider.seats if isinstance(provider, Seated) else ()
+        self.turnstile: Turnstile = Turnstile(
+            self.name,
+            seats or (Seat(None, 1.0, provider),),
+            self.routing,
+            clock,
+            random,
+            max_queue=fallback.max_queue,
+            pace=fallback.pace,
+            patience=pool_timeout,
+            told=self._told,
+        )
+        self._single_key = len(seats) < 2
+        self._lines: dict[str, Line] = {}
 
     @property
-    def name(self) -> str:
-        return self.provider.name
-
-    @property
-    def provider_type(self) -> str:
-        return self.provider.provider_type
+    def lines(self) -> dict[str, Line]:
+        """The model families that were asked so far."""
+        return self._lines
 
     @property
     def in_flight(self) -> int:
-        return self._in_flight
-
-    @property
-    def has_room(self) -> bool:
-        return self._slots is None or self._slots.value > 0
-
-    @property
-    def rests_until(self) -> float:
-        """The instant before which the vendor does not want to be asked; later hints extend it, a success ends it."""
-        return self._rests_until
+        return self.turnstile.in_flight
 
     def __repr__(self) -> str:
-        return f"<Guard {self.name}: {self._in_flight} in flight>"
+        return f"<Guard {self.name}: {self.in_flight} in flight>"
 
-    @asynccontextmanager
-    async def attempt(self) -> AsyncIterator[None]:
-        """Slot, then the attempt, then what it taught. Raises PoolTimeout where no slot comes free in time."""
-        await self.enter()
-        try:
-            yield
-        except ProviderError as error:
-            self.learn(error)
-            raise
+    def suits(self, fallback: FallbackConfig, pool_timeout: float) -> bool:
+        """Whether a guard for these policies would be no different."""
+        return self._made_for == (fallback.breaker, fallback.max_queue, fallback.pace, pool_timeout)
+
+    def line(self, model: str | None, *, embedding: bool = False) -> Line:
+        """What is known of the family of `model`, our name or the vendor's; None is the provider's default."""
+        routing = self.routing
+        if model is None:
+            model = routing.embedding_model if embedding else routing.text_model
         else:
-            self.learn(None)
-        finally:
-            self.leave()
+            model = routing.models.get(model, model)
+        name = family(model)
+        line = self._lines.get(name)
+        if line is None:
+            if len(self._lines) >= MAX_LINES:  # the least recently made; names come from callers
+                self._lines.pop(next(iter(self._lines)))
+            breaker = Breaker(
+                self._config,
+                self._random,
+                lambda old, new: self._told(f"llm.breaker_{new}", family=name or None, was=old),
+            )
+            line = self._lines[name] = Line(name, breaker)
+        return line
 
-    async def enter(self) -> None:
-        """Take a slot."""
-        if self._slots is not None:
-            try:
-                self._slots.acquire_nowait()
-            except anyio.WouldBlock:
-                await self._wait_for_slot(self._slots)
-        self._in_flight += 1
+    def readiness(self, line: Line, now: float, *, sole: bool) -> Readiness:
+        """Whether this line may be asked now. sole: there is nobody else, so its breaker only records."""
+        breaker = line.breaker
+        if not breaker.admits(now):
+            if breaker.state == "isolated":
+                return Readiness(float("inf"), "isolated", "isolated by hand")
+            if not sole or self._config.block_sole:
+                return self._open(breaker, now)
+        at = self.turnstile.ready_at(line.family, now)
+        if at > now:
+            if at == float("inf"):
+                return Readiness(at, "no_usable_key", "every key has been refused")
+            return Readiness(at, "resting", f"wants to be left alone for {at - now:.3g} s more")
+        if line.aside_until > now:
+            return Readiness(0.0, line.aside_why, f"answered {line.aside_why} lately", aside=True)
+        return READY
 
-    def leave(self) -> None:
-        """Give the slot back."""
-        self._in_flight -= 1
-        if self._slots is not None:
-            self._slots.release()
+    async def enter(
+        self,
+        line: Line,
+        now: float,
+        ends: float,
+        *,
+        tokens: int = 0,
+        forced: bool = False,
+        panic: bool = False,
+        avoid: frozenset[str | None] = frozenset(),
+    ) -> Visit:
+        """Breaker, slot, key and rate, in this order.
 
-    def learn(self, error: ProviderError | None) -> None:
-        """What an attempt taught: a wait that the vendor asked for, or (None) that all is well again."""
+        Raises OverloadedError (left alone by its breaker), PoolTimeout, RateLimitError or NoUsableKeyError; then nothing
+        was sent.
+        """
+        breaker = line.breaker
+        if not forced and not breaker.admits(now):
+            at = breaker.opens_at
+            wait = max(0.0, at - now) if at != float("inf") else None
+            raise OverloadedError("left alone by its breaker", provider=self.name, retry_after=wait)
+        permit = breaker.enter(now, forced=forced, panic=panic)
+        try:
+            passed = self.turnstile.try_enter(line.family, tokens, now, avoid=avoid)
+            if passed is None:
+                passed = await self.turnstile.enter(line.family, tokens, ends, avoid=avoid)
+                now = self._clock.now()
+        except BaseException:
+            breaker.release(permit)
+            raise
+        return Visit(self, line, passed, permit, now)
+
+    def learn(self, line: Line, error: ProviderError | None, now: float) -> None:
+        """Faults of the key or the model that repeating will not mend set the line aside for a while; a success ends it."""
         if error is None:
-            self._rests_until = 0.0
-        elif isinstance(error, (RateLimitError, OverloadedError)) and error.retry_after is not None:
-            self._rests_until = max(self._rests_until, self._clock.now() + error.retry_after)
+            line.aside_until = 0.0
+            return
+        seconds = 0.0
+        if isinstance(error, ModelNotFoundError) or (
+            self._single_key and isinstance(error, PermissionDeniedError)
+        ):
+            seconds = FIVE_MINUTES
+        elif self._single_key and isinstance(error, (AuthenticationError, QuotaExhaustedError)):
+            seconds = error.retry_after or QUARTER
+        if seconds:
+            line.aside_until, line.aside_why = now + seconds, error.outcome
 
-    async def generate(self, request: GenerationInput, /) -> GenerationResponse:
-        async with self.attempt():
-            return await self.provider.generate(request)
+    def cost(self, model: str | None, usage: Usage) -> Decimal | None:
+        """What `usage` of `model` (our name or the vendor's) would cost; None where nobody knows."""
+        if self._priced is None:
+            return None
+        routing = self.routing
+        name = routing.text_model if model is None else routing.models.get(model, model)
+        return self._priced.cost(name, usage)
 
-    def stream(self, request: GenerationInput, /) -> EventStream:
-        return EventStream(_GuardedStream(self, request))
-
-    async def embed(self, request: EmbeddingInput, /) -> EmbeddingResponse:
-        async with self.attempt():
-            return await self.provider.embed(request)
+    def info(self, model: str | None, *, embedding: bool = False) -> ModelInfo | None:
+        """What the vendor listed of the model, where `list_models` has been asked before."""
+        if not self.models:
+            return None
+        routing = self.routing
+        default = routing.embedding_model if embedding else routing.text_model
+        name = default if model is None else routing.models.get(model, model)
+        return None if name is None else self.models.get(name)
 
     async def list_models(self) -> Sequence[ModelInfo]:
-        return await self.provider.list_models()
+        """The provider's models; what they say of windows and capabilities is remembered."""
+        models = await self.provider.list_models()
+        self.models = {model.id: model for model in models}
+        return models
+
+    def isolate(self, model: str | None = None) -> None:
+        """Let nobody in, until `reset`; one model's family, or all that were asked so far and the default."""
+        for line in self._meant(model):
+            line.breaker.isolate()
+
+    def reset(self, model: str | None = None) -> None:
+        """Forget every failure: breakers closed, keys usable."""
+        for line in self._meant(model):
+            line.breaker.reset()
+            line.aside_until = 0.0
+        self.turnstile.reset()
 
     def stats(self) -> ProviderStats:
-        return self.provider.stats()
+        """The provider's figures; `state` is "ok" or the worst of its breakers'."""
+        stats = self.provider.stats()
+        states = {line.breaker.state for line in self._lines.values()}
+        worst = next((state for state in ("isolated", "open", "half_open") if state in states), None)
+        return evolve(stats, state=worst) if worst is not None and stats.state == "ok" else stats
 
     async def aclose(self) -> None:
         await self.provider.aclose()
 
-    async def _wait_for_slot(self, slots: anyio.Semaphore) -> None:
-        with anyio.move_on_after(self._pool_timeout):
-            await slots.acquire()
-            return
-        limit = self.routing.max_in_flight
-        raise PoolTimeout(
-            f"all {limit} slots were busy for {self._pool_timeout:g} s; raise max_in_flight or send less",
-            provider=self.name,
-            phase="connect",
-        )
+    def _open(self, breaker: Breaker, now: float) -> Readiness:
+        if breaker.opens_at > now:
+            left = breaker.opens_at - now
+            return Readiness(
+                breaker.opens_at, "breaker_open", f"failed too often; left alone for {left:.3g} s more"
+            )
+        return Readiness(float("inf"), "breaker_half_open", "being tried out by another call")
+
+    def _meant(self, model: str | None) -> list[Line]:
+        if model is not None:
+            return [self.line(model)]
+        return [self.line(None), *(line for line in self._lines.values() if line is not self.line(None))]
+
+    def _told(self, event: str, **facts: object) -> None:
+        note(event, provider=self.name, **facts)
 
 
-class _GuardedStream:
-    """The EventSource that holds the attempt open around the inner stream, from its opening to its close."""
+class Visit:
+    """One attempt inside the gates: a slot, a key and the breaker's permit, given back exactly once by `end`."""
 
-    def __init__(self, guard: Guard, request: GenerationInput) -> None:
+    __slots__ = ("_beat", "_guard", "_open", "_permit", "line", "passed", "seat", "started")
+
+    def __init__(self, guard: Guard, line: Line, passed: Pass, permit: Permit, now: float) -> None:
         self._guard = guard
-        self._request = request
-        self._inner: EventStream | None = None
-        self._held = False
+        self._permit = permit
+        self._open = True
+        self.line: Line = line
+        self.passed: Pass = passed
+        self.seat: Seat = passed.seat
+        self.started: float = now
+        self._beat = line.pulse.begun(now)
 
-    async def open(self) -> None:
-        await self._guard.enter()
-        self._held = True
-        self._inner = self._guard.provider.stream(self._request)
-        try:
-            await self._inner.open()
-        except ProviderError as error:
-            self._guard.learn(error)
-            raise
+    @property
+    def provider(self) -> LlmProvider:
+        """Whom to ask: the provider with the chosen key."""
+        return self.seat.provider
 
-    async def next(self) -> Event:
-        assert self._inner is not None
-        try:
-            event = await self._inner.__anext__()
-        except ProviderError as error:
-            self._guard.learn(error)
-            raise
-        if type(event) is Finished:
-            self._guard.learn(None)
-        return event
+    def first(self, now: float) -> None:
+        """Something visible has come."""
+        self.line.pulse.first(self._beat, now)
 
-    async def aclose(self) -> None:
-        try:
-            if self._inner is not None:
-                await self._inner.aclose()
-        finally:
-            if self._held:
-                self._held = False
-                self._guard.leave()
+    def end(self, error: ProviderError | None, now: float, used_tokens: int | None = None) -> None:
+        """The attempt has succeeded (None) or failed."""
+        if self._open:
+            self._open = False
+            line, guard = self.line, self._guard
+            if error is None:
+                line.breaker.succeed(self._permit, now)
+                line.pulse.first(self._beat, now)
+            elif error.health:
+                line.breaker.fail(self._permit, now)
+            else:
+                line.breaker.release(self._permit)
+            if error is not None or line.aside_until:
+                guard.learn(line, error, now)
+            guard.turnstile.learn(self.passed, error)
+            self._leave(now, used_tokens)
+
+    def cancel(self, now: float) -> None:
+        """The attempt was given up; it says nothing of the provider."""
+        if self._open:
+            self._open = False
+            self.line.breaker.release(self._permit)
+            self._leave(now, None)
+
+    def _leave(self, now: float, used_tokens: int | None) -> None:
+        self.line.pulse.ended(self._beat, now)
+        self._guard.turnstile.leave(self.passed, used_tokens)

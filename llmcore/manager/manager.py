@@ -1,4 +1,4 @@
-"""ProviderManager: many providers as one. Here is the one loop; what it decides by is in plan, order and models.
+"""ProviderManager: many providers as one. The one loop is in call; what it decides by is in plan, order and candidates.
 
 Rules: one deadline over all attempts; a stream is committed at its first visible delta; the happy failover does not
 sleep; an error is read by its facts, never by its text; cancellation passes through and leaves nothing behind.
@@ -6,24 +6,28 @@ sleep; an error is read by its facts, never by its text; cancellation passes thr
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
-from attrs import evolve
+from anyio.abc import TaskGroup
+from attrs import evolve, frozen
 
 from llmcore.check import as_embedding_request, as_generation_request
-from llmcore.clock import Clock, SystemClock
+from llmcore.clock import Alarming, Clock, SystemClock
 from llmcore.config import FallbackConfig, Timeouts
-from llmcore.errors import AllProvidersFailed, ConfigurationError, ProviderError, RateLimitError, TotalTimeout
-from llmcore.manager.guard import Guard
+from llmcore.errors import AllProvidersFailed, ConfigurationError, ProviderError
+from llmcore.manager.budget import Budget
+from llmcore.manager.call import Call, Won
+from llmcore.manager.explain import Explanation, explained
+from llmcore.manager.fleet import Asked, Fleet, View
+from llmcore.manager.guard import Guard, Line, Visit
+from llmcore.manager.ledger import Ledger
 from llmcore.manager.log import note
-from llmcore.manager.models import Choice, choices
-from llmcore.manager.order import order_for
-from llmcore.manager.plan import Policy, Setback, Step, plan
+from llmcore.manager.models import Choice
+from llmcore.manager.sticky import Sticky
 from llmcore.manager.stream import ManagedStream
-from llmcore.manager.trail import Trail
 from llmcore.meter import Meter
 from llmcore.provider import EventStream, LlmProvider
 from llmcore.types import (
@@ -35,20 +39,33 @@ from llmcore.types import (
     GenerationResponse,
     ModelInfo,
     ProviderStats,
+    RequestWarning,
+    Usage,
 )
 
-T = TypeVar("T")
 R = TypeVar("R", GenerationResponse, EmbeddingResponse)
 Q = TypeVar("Q", GenerationRequest, EmbeddingRequest)
 
-MAX_ATTEMPTS = 12
-MAX_REMEMBERED = 1024
+DRAIN_S = 30.0
+
+
+@frozen
+class Rebuilt:
+    """What a new configuration amounts to; providers that did not change are the same objects as before."""
+
+    providers: Sequence[LlmProvider]
+    fallback: FallbackConfig
+    timeouts: Timeouts
+
+
+Rebuild = Callable[[Any], Awaitable[Rebuilt]]
 
 
 class ProviderManager:
     """An LlmProvider over many: chooses, retries, fails over, and says on every response who was tried.
 
-    clock and random are taken from outside, so that tests own time and chance.
+    clock and random are taken from outside, so that tests own time and chance. rebuild: how `reload` turns a
+    configuration into providers; `llmcore.create_manager` hands it in.
     """
 
     def __init__(
@@ -60,24 +77,22 @@ class ProviderManager:
         timeouts: Timeouts | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
+        rebuild: Rebuild | None = None,
     ) -> None:
-        if not providers:
-            raise ConfigurationError("providers: a manager needs at least one")
-        names = [provider.name for provider in providers]
-        if doubles := sorted({name for name in names if names.count(name) > 1}):
-            raise ConfigurationError(*(f"providers: the name {name!r} is given twice" for name in doubles))
         self._name = name
-        self._names = names
-        self._fallback = fallback or FallbackConfig()
-        self._timeouts = timeouts or Timeouts()
         self.clock: Clock = clock or SystemClock()
-        self._random = random or Random()  # noqa: S311 - jitter, not secrets
-        self._guards = [
-            Guard(provider, self.clock, pool_timeout=self._timeouts.pool) for provider in providers
-        ]
-        self._order = order_for(self._fallback.strategy, names, self._known(self._fallback.fallbacks))
-        self._arranged: dict[str | None, tuple[Choice, ...]] = {}
+        self.random: Random = random or Random()  # noqa: S311 - jitter, not secrets
         self.meter: Meter = Meter()
+        self.ledger: Ledger = Ledger()
+        self._set_alarm = self.clock.alarm if isinstance(self.clock, Alarming) else None
+        self._sticky = Sticky()
+        self._rebuild = rebuild
+        self._reloading = anyio.Lock()
+        self._retired: list[LlmProvider] = []
+        self.fleet: Fleet = self._assembled(
+            Rebuilt(providers, fallback or FallbackConfig(), timeouts or Timeouts()), ()
+        )
+        self.budget: Budget = Budget(self.fleet.fallback.budget)
 
     @property
     def name(self) -> str:
@@ -90,32 +105,42 @@ class ProviderManager:
     @property
     def providers(self) -> tuple[LlmProvider, ...]:
         """The providers in configured order."""
-        return tuple(guard.provider for guard in self._guards)
+        return tuple(guard.provider for guard in self.fleet.guards)
 
     def __repr__(self) -> str:
-        return f"<ProviderManager {self._name}: {self._fallback.strategy} over {', '.join(self._names)}>"
+        fleet = self.fleet
+        return f"<ProviderManager {self._name}: {fleet.fallback.strategy} over {', '.join(fleet.names)}>"
+
+    # ------------------------------------------------------------------------------- the contract
 
     async def generate(self, request: GenerationInput, /) -> GenerationResponse:
         """One whole answer from the first provider that gives one. Raises ProviderError or AllProvidersFailed."""
         asked = as_generation_request(request)
-        return await self._whole(asked, lambda guard, named: guard.generate(named))
+        fallback = self.fleet.fallback
+        if fallback.generate_by_stream:
+            follows = "restart" if fallback.mid_stream == "fail" else fallback.mid_stream
+            return await EventStream(ManagedStream(self, asked, follows)).collect()
+        return await self._whole(asked, _generate)
 
     def stream(self, request: GenerationInput, /) -> EventStream:
-        """One answer while it is written; other providers may step in until its first visible delta."""
+        """One answer while it is written; other providers may step in until its first visible delta.
+
+        After it, `mid_stream` of the fallback configuration decides.
+        """
         return EventStream(ManagedStream(self, as_generation_request(request)))
 
     async def embed(self, request: EmbeddingInput, /) -> EmbeddingResponse:
         """One vector per text, all by the same provider. Raises ProviderError or AllProvidersFailed."""
-        asked = as_embedding_request(request)
-        return await self._whole(asked, lambda guard, named: guard.embed(named))
+        return await self._whole(as_embedding_request(request), _embed)
 
     async def list_models(self) -> Sequence[ModelInfo]:
         """The models of every provider that answers. Raises AllProvidersFailed where none does."""
-        found: list[Sequence[ModelInfo]] = [()] * len(self._guards)
+        guards = self.fleet.guards
+        found: list[Sequence[ModelInfo]] = [()] * len(guards)
         failures: list[ProviderError] = []
 
         async def ask(index: int) -> None:
-            guard = self._guards[index]
+            guard = guards[index]
             try:
                 models = await guard.list_models()
             except ProviderError as error:
@@ -125,167 +150,193 @@ class ProviderManager:
                 found[index] = tuple(evolve(model, provider=model.provider or guard.name) for model in models)
 
         async with anyio.create_task_group() as group:
-            for index in range(len(self._guards)):
+            for index in range(len(guards)):
                 group.start_soon(ask, index)
-        if len(failures) == len(self._guards):
+        if len(failures) == len(guards):
             raise AllProvidersFailed("no provider lists its models", failures, provider=self._name)
         return tuple(model for models in found for model in models)
 
     def stats(self) -> ProviderStats:
         """The calls made here, and every provider's own figures as `children`."""
-        return self.meter.stats(self._name, children=tuple(guard.stats() for guard in self._guards))
+        return self.meter.stats(self._name, children=tuple(guard.stats() for guard in self.fleet.guards))
 
     async def aclose(self) -> None:
-        for guard in self._guards:
-            await guard.aclose()
+        retired, self._retired = self._retired, []
+        for provider in (*retired, *self.providers):
+            await provider.aclose()
 
-    # -------------------------------------------------------------------------------------- the one loop
+    # ----------------------------------------------------------------------------- what operators do
 
-    async def call(
-        self, request: Q, trail: Trail, attempt: Callable[[Guard, Q], Awaitable[T]], ends: float
-    ) -> T:
-        """`attempt` on one candidate after the other, as the plan says, until one succeeds. Notes all on `trail`."""
-        chosen = self._candidates(request.model)
-        steps = plan(
-            range(len(chosen)),
-            self._policy(len(chosen)),
-            self._random,
-            lambda left: self._pick(chosen, left, ends),
-        )
-        step = next(steps, None)
-        while step is not None:
-            if step.wait:
-                await self.clock.sleep(step.wait)
-            choice = chosen[step.target]
-            guard = self._guards[choice.index]
-            now = self.clock.now()
-            trail.begin(guard.name, choice.model, now, step.wait)
-            try:
-                return await attempt(guard, _named(request, choice.model, ends - now))
-            except ProviderError as error:
-                now = self.clock.now()
-                trail.failed(error, now)
-                step = self._after(steps, step, Setback(error, ends - now), guard.name)
-        raise trail.final(self._name) if trail.errors else self._all_resting(chosen)
+    def explain(self, request: GenerationInput | EmbeddingRequest, /) -> Explanation:
+        """Who would be asked for this request, in which order, who not and why. Sends nothing, changes nothing."""
+        asked = request if isinstance(request, EmbeddingRequest) else as_generation_request(request)
+        return explained(self, asked)
 
-    def _after(
-        self, steps: Generator[Step, Setback, None], step: Step, setback: Setback, name: str
-    ) -> Step | None:
-        """The next step after a setback, told to whoever listens."""
-        error = setback.error
-        try:
-            following = steps.send(setback)
-        except StopIteration:
-            note("llm.failed", provider=name, outcome=error.outcome, status=error.status)
+    def isolate(self, provider: str, model: str | None = None) -> None:
+        """Ask this provider (or only this model of it) no more, until `reset`. Raises ConfigurationError."""
+        self._guard(provider).isolate(model)
+
+    def reset(self, provider: str, model: str | None = None) -> None:
+        """Forget every failure of this provider: breakers closed, keys usable. Raises ConfigurationError."""
+        self._guard(provider).reset(model)
+
+    async def reload(self, source: object, /, *, drain: float = DRAIN_S) -> None:
+        """Swap to another configuration (path, TOML text, mapping or LlmConfig) at once; calls that run go on as they began.
+
+        Providers that did not change keep their connections, breakers and limits. Returns when the calls of the old
+        configuration have ended, or after `drain` seconds; then what is not used any more is closed. Raises
+        ConfigurationError with every complaint; nothing has changed then.
+        """
+        if self._rebuild is None:
+            raise ConfigurationError(
+                "this manager was made by hand; only one made from a configuration can reload"
+            )
+        async with self._reloading:
+            rebuilt = await self._rebuild(source)
+            old = self.fleet
+            self.fleet = self._assembled(rebuilt, old.guards)
+            if rebuilt.fallback.budget != old.fallback.budget:
+                self.budget = Budget(rebuilt.fallback.budget)
+            kept = {id(provider) for provider in rebuilt.providers}
+            gone = [guard.provider for guard in old.guards if id(guard.provider) not in kept]
+            self._retired += gone
+            note("llm.reloaded", providers=len(self.fleet.names), gone=len(gone) or None)
+        with anyio.move_on_after(drain):
+            await old.drained()
+        for provider in gone:
+            if provider in self._retired:
+                self._retired.remove(provider)
+                await provider.aclose()
+
+    # ------------------------------------------------------------------------ what calls share
+
+    def ranked(
+        self, fleet: Fleet, arranged: tuple[Choice, ...], request: Asked, now: float
+    ) -> Iterable[Choice]:
+        """The candidates in the order of asking; a session's own provider first."""
+        return self.sticky_first(fleet, fleet.order(arranged, View(fleet, now, request)), request)
+
+    def sticky_first(self, fleet: Fleet, ranked: Iterable[Choice], request: Asked) -> Iterable[Choice]:
+        """The same choices, those of the session's own provider first."""
+        session = request.metadata.get("session") if request.metadata and fleet.fallback.sticky else None
+        name = None if session is None else self._sticky.get(session)
+        return ranked if name is None else _first(fleet.names, name, ranked)
+
+    def patience(self, fleet: Fleet, request: Asked, line: Line | None) -> float | None:
+        """Seconds that a candidate may show nothing before another one is asked beside it; None where that is off."""
+        fallback = fleet.fallback
+        thinks = isinstance(request, GenerationRequest) and _reasons(request)
+        floor = fallback.reasoning_patience if thinks else fallback.patience
+        if not floor:
             return None
-        if error.maybe_billed:
-            self.meter.maybe_charged_twice()
-        what = "llm.retry" if following.target == step.target else "llm.failover"
-        note(what, provider=name, outcome=error.outcome, status=error.status, wait_s=following.wait or None)
-        return following
+        usual = None if line is None else line.pulse.p95()
+        return floor if usual is None else max(floor, 3 * usual)
 
-    def limit(self, deadline: float | None) -> float:
-        """Seconds that a call may take, all attempts and waits included."""
-        return self._timeouts.total if deadline is None else min(deadline, self._timeouts.total)
+    def alarm(self, group: TaskGroup, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` after `seconds`; what is returned stops that."""
+        if self._set_alarm is not None and (stop := self._set_alarm(seconds, callback)) is not None:
+            return stop
+        scope = anyio.CancelScope()
 
-    def too_late(self, trail: Trail, limit: float) -> TotalTimeout:
-        """The deadline has cut the call short."""
-        error = TotalTimeout(f"no answer within {limit:g} s", provider=self._name)
-        error.attempts = trail.cut(error.outcome, self.clock.now())
-        return error
+        async def wait() -> None:
+            with scope:
+                await self.clock.sleep(seconds)
+                callback()
 
-    async def _whole(self, request: Q, attempt: Callable[[Guard, Q], Awaitable[R]]) -> R:
-        began = self.clock.now()
-        limit = self.limit(request.deadline)
-        trail = Trail(began)
+        group.start_soon(wait)
+        return scope.cancel
+
+    def answered(self, call: Call[Q, Any], won: Won[Any], usage: Usage, now: float) -> None:
+        """A call has its answer."""
+        fleet = call.fleet
+        self.meter.succeeded(now - call.began, usage)
+        fleet.answered(usage.output_tokens)
+        metadata = call.request.metadata
+        if metadata and fleet.fallback.sticky and (session := metadata.get("session")) is not None:
+            self._stick(fleet, session, won)
+
+    # ---------------------------------------------------------------------------------- in here
+
+    async def _whole(self, request: Q, ask: Callable[[Visit, Q], Awaitable[R]]) -> R:
+        fleet = self.fleet
+        fleet.enter()
         self.meter.started()
+        call: Call[Q, R] | None = None
         try:
-            with anyio.move_on_after(limit):
-                response = await self.call(request, trail, attempt, began + limit)
-                return self._answered(response, trail)
-            raise self.too_late(trail, limit)
+            call = Call(self, fleet, request, ask)
+            return self._settled(call, await call.run())
         except ProviderError as error:
             self.meter.failed(error)
             raise
         except BaseException as exc:
             self.meter.broke_off(exc)
             raise
+        finally:
+            fleet.leave()
+            if call is not None:
+                self.ledger.add(call.trail.attempts)
 
-    def _answered(self, response: R, trail: Trail) -> R:
+    def _settled(self, call: Call[Q, R], won: Won[R]) -> R:
         now = self.clock.now()
-        self.meter.succeeded(now - trail.began, response.usage)
-        attempts = trail.succeeded(response.attempts, now)
-        return response if attempts is response.attempts else evolve(response, attempts=attempts)
+        response: R = won.result
+        won.visit.end(None, now, response.usage.total_tokens)
+        call.trail.succeeded(won.entry, response.attempts, now)
+        self.answered(call, won, response.usage, now)
+        attempts, skipped = call.trail.attempts, call.trail.skipped
+        if call.refused_by is not None and call.refused_by != won.candidate.guard.name:
+            words = f"{call.refused_by} refused by policy; another provider answered"
+            warning = RequestWarning("allow_policy_fallback", words)
+            response = evolve(response, warnings=(*response.warnings, warning))
+        if attempts is response.attempts and not skipped:
+            return response
+        return evolve(response, attempts=attempts, skipped=skipped)
 
-    # ---------------------------------------------------------------------------------- who, and how often
+    def _stick(self, fleet: Fleet, session: Any, won: Won[Any]) -> None:
+        """Keep a session where it is, unless its provider is gone or left alone by its breaker."""
+        kept = self._sticky.get(session)
+        if kept is not None and kept in fleet.names and kept != won.candidate.guard.name:
+            guard = fleet.guards[fleet.names.index(kept)]
+            if guard.line(won.candidate.choice.model).breaker.state == "closed":
+                return
+        self._sticky.keep(session, won.candidate.guard.name)
 
-    def _candidates(self, model: str | None) -> Sequence[Choice]:
-        arranged = self._arranged.get(model)
-        if arranged is None:
-            arranged = self._order.arrange(
-                choices(model, self._names, [guard.routing for guard in self._guards])
-            )
-            if len(self._arranged) < MAX_REMEMBERED:
-                self._arranged[model] = arranged
-        ranked = self._order(arranged)
-        return ranked if self._fallback.enabled else ranked[:1]
-
-    def _policy(self, candidates: int) -> Policy:
-        fallback = self._fallback
-        attempts = fallback.max_attempts or min(MAX_ATTEMPTS, candidates * (1 + fallback.retries))
-        base = None if fallback.retry_delay_ms is None else fallback.retry_delay_ms / 1000
-        return Policy(
-            fallback.retries,
-            attempts,
-            base,
-            fallback.max_delay_ms / 1000,
-            fallback.max_retry_after,
-            fallback.prefer_failover_after,
-            fallback.retry_after_send,
-        )
-
-    def _pick(self, chosen: Sequence[Choice], left: list[int], ends: float) -> Step | None:
-        """The first that may be asked now, rather one with a free slot; else whoever's rest ends first, if in time."""
-        now = self.clock.now()
-        ready: int | None = None
-        for target in left:
-            guard = self._guards[chosen[target].index]
-            if guard.rests_until <= now:
-                if guard.has_room:
-                    return Step(target)
-                ready = target if ready is None else ready
-        if ready is not None:
-            return Step(ready)
-        soonest = min(left, key=lambda target: self._guards[chosen[target].index].rests_until)
-        wait = self._guards[chosen[soonest].index].rests_until - now
-        return Step(soonest, wait) if wait < min(self._fallback.max_retry_after, ends - now) else None
-
-    def _all_resting(self, chosen: Sequence[Choice]) -> AllProvidersFailed:
-        now = self.clock.now()
-        errors = [
-            RateLimitError(
-                "not asked: it wants to be left alone for now",
-                provider=self._guards[choice.index].name,
-                model=choice.model,
-                retry_after=max(0.0, self._guards[choice.index].rests_until - now),
-            )
-            for choice in chosen
+    def _assembled(self, rebuilt: Rebuilt, old: Sequence[Guard]) -> Fleet:
+        """A fleet in which unchanged providers keep their guards."""
+        fallback, timeouts = rebuilt.fallback, rebuilt.timeouts
+        kept = {id(guard.provider): guard for guard in old if guard.suits(fallback, timeouts.pool)}
+        guards = [
+            kept.get(id(provider))
+            or Guard(provider, self.clock, self.random, fallback=fallback, pool_timeout=timeouts.pool)
+            for provider in rebuilt.providers
         ]
-        soonest = min(error.retry_after or 0.0 for error in errors)
-        return AllProvidersFailed(
-            "no provider may be asked yet", errors, provider=self._name, retry_after=soonest
-        )
+        return Fleet(guards, fallback, timeouts, self.random)
 
-    def _known(self, fallbacks: Sequence[str]) -> Sequence[str]:
-        if unknown := [name for name in fallbacks if name not in self._names]:
-            raise ConfigurationError(
-                *(f"fallback.fallbacks: there is no provider {name!r}" for name in unknown)
-            )
-        return fallbacks
+    def _guard(self, name: str) -> Guard:
+        fleet = self.fleet
+        if name not in fleet.names:
+            raise ConfigurationError(f"there is no provider {name!r}; there are {', '.join(fleet.names)}")
+        return fleet.guards[fleet.names.index(name)]
 
 
-def _named(request: Q, model: str | None, remaining: float) -> Q:
-    """The request as this candidate shall get it: its own name for the model, and what is left of the deadline."""
-    if request.deadline is not None:
-        return evolve(request, model=model, deadline=remaining)
-    return request if request.model == model else evolve(request, model=model)
+async def _generate(visit: Visit, request: GenerationRequest) -> GenerationResponse:
+    return await visit.provider.generate(request)
+
+
+async def _embed(visit: Visit, request: EmbeddingRequest) -> EmbeddingResponse:
+    return await visit.provider.embed(request)
+
+
+def _first(names: Sequence[str], name: str, ranked: Iterable[Choice]) -> Iterator[Choice]:
+    """The same choices, with those of provider `name` before the others."""
+    rest: list[Choice] = []
+    for choice in ranked:
+        if names[choice.index] == name:
+            yield choice
+        else:
+            rest.append(choice)
+    yield from rest
+
+
+def _reasons(request: GenerationRequest) -> bool:
+    reasoning = request.reasoning
+    return reasoning is not None and reasoning.effort != "none" and reasoning.budget_tokens != 0

@@ -1,64 +1,100 @@
-"""A managed stream: candidates may change until the first visible delta; from then on it is one provider's answer."""
+"""A managed stream: candidates may change until the first visible delta; after it `mid_stream` decides what may follow."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING
 
-import anyio
-from attrs import evolve
+from attrs import evolve, frozen
 
+from llmcore.config import MidStream
 from llmcore.errors import ProviderError, StreamInterruptedError, TotalTimeout
-from llmcore.manager.trail import Trail
-from llmcore.types import Event, Finished, GenerationRequest, TextDelta, ThinkingDelta, is_visible
+from llmcore.manager.call import Call, Won
+from llmcore.types import (
+    Attempt,
+    Continued,
+    Event,
+    Finished,
+    GenerationRequest,
+    PartDelta,
+    Restarted,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    Usage,
+    is_visible,
+)
 
 if TYPE_CHECKING:
-    from llmcore.manager.guard import Guard
+    from llmcore.manager.guard import Visit
     from llmcore.manager.manager import ProviderManager
     from llmcore.provider import EventStream
 
 MAX_HELD_EVENTS = 64
 MAX_HELD_CHARS = 256 * 1024
+CHARS_PER_TOKEN = 4
+
+
+@frozen
+class Opened:
+    """A stream that has shown something, and what it showed."""
+
+    stream: EventStream
+    held: deque[Event]
+
+
+async def _discard(opened: Opened) -> None:
+    await opened.stream.aclose()
 
 
 class ManagedStream:
     """The EventSource of a manager. Events before the first visible one are held back, so that nobody sees a false start."""
 
-    def __init__(self, manager: ProviderManager, request: GenerationRequest) -> None:
+    def __init__(
+        self, manager: ProviderManager, request: GenerationRequest, mid_stream: MidStream | None = None
+    ) -> None:
         self._manager = manager
         self._request = request
+        self._mid_stream = mid_stream
+        self._call: Call[GenerationRequest, Opened] | None = None
+        self._won: Won[Opened] | None = None
         self._inner: EventStream | None = None
         self._held: deque[Event] = deque()
+        self._said: list[str] = []
+        self._only_text = True
+        self._chars = 0
+        self._expected = ""
+        self._cut: ProviderError | None = None
         self._state = "new"  # new -> running -> succeeded | failed | left
+
+    # ---------------------------------------------------------------------------------------- opening
 
     async def open(self) -> None:
         manager = self._manager
-        began = manager.clock.now()
-        limit = manager.limit(self._request.deadline)
-        request = (
-            self._request if self._request.deadline is not None else evolve(self._request, deadline=limit)
-        )
-        self._trail = Trail(began)
+        self._fleet = fleet = manager.fleet
+        request = self._request
+        if request.deadline is None:
+            request = evolve(request, deadline=fleet.timeouts.total)
+        self._mid_stream = self._mid_stream or fleet.fallback.mid_stream
         self._state = "running"
         manager.meter.started()
+        fleet.enter()
         try:
-            with anyio.move_on_after(limit):
-                self._inner = await manager.call(request, self._trail, self._attempt, began + limit)
-                manager.meter.first_token(manager.clock.now() - began)
-                return
-            raise manager.too_late(self._trail, limit)
+            self._call = Call(manager, fleet, request, self._ask, _discard)
+            self._use(await self._call.run())
         except ProviderError as error:
-            self._state = "failed"
+            self._close("failed")
             manager.meter.failed(error)
             raise
         except BaseException as exc:
-            self._state = "left"
+            self._close("left")
             manager.meter.broke_off(exc)
             raise
+        manager.meter.first_token(manager.clock.now() - self._call.began)
 
-    async def _attempt(self, guard: Guard, request: GenerationRequest) -> EventStream:
+    async def _ask(self, visit: Visit, request: GenerationRequest) -> Opened:
         """A stream that has shown something; it is committed, and what it showed is held for the reader."""
-        stream = await guard.stream(request).open()
+        stream = await visit.provider.stream(request).open()
         held: deque[Event] = deque()
         size = 0
         while True:
@@ -74,39 +110,143 @@ class ManagedStream:
                 or len(held) >= MAX_HELD_EVENTS
                 or size > MAX_HELD_CHARS
             ):
-                self._held = held
-                return stream
+                visit.first(self._manager.clock.now())
+                return Opened(stream, held)
+
+    def _use(self, won: Won[Opened]) -> None:
+        self._won = won
+        self._inner = won.result.stream
+        self._held = won.result.held
+
+    # ---------------------------------------------------------------------------------------- reading
 
     async def next(self) -> Event:
-        if self._held:
-            event = self._held.popleft()
-        elif self._state != "running" or self._inner is None:
-            raise StopAsyncIteration
-        else:
+        while True:
             try:
-                event = await self._inner.__anext__()
-            except StopAsyncIteration:
-                raise self._failed(_unfinished(retry=False)) from None
+                event = await self._next()
             except ProviderError as error:
-                failed = self._failed(error)
-                raise failed from failed.__cause__
-        return self._finished(event) if type(event) is Finished else event
+                event = await self._go_on(error)
+            if not self._expected:
+                break
+            event = self._spliced(event)
+            if event.text:
+                break
+        if type(event) is Finished:
+            return self._finished(event)
+        self._note(event)
+        return event
+
+    async def _next(self) -> Event:
+        if self._held:
+            return self._held.popleft()
+        if self._state != "running" or self._inner is None:
+            raise StopAsyncIteration
+        try:
+            return await self._inner.__anext__()
+        except StopAsyncIteration:
+            raise _unfinished(retry=False) from None
+
+    def _note(self, event: Event) -> None:
+        """Remember what the reader has seen, as far as a continuation or an estimate needs it."""
+        kind = type(event)
+        if kind is TextDelta:
+            assert isinstance(event, TextDelta)
+            self._chars += len(event.text)
+            if self._mid_stream in ("continue", "splice"):
+                self._said.append(event.text)
+        elif kind is ThinkingDelta:
+            assert isinstance(event, ThinkingDelta)
+            self._chars += len(event.text)
+        elif kind is ToolCallDelta or kind is PartDelta:
+            self._only_text = False
 
     async def aclose(self) -> None:
         if self._state == "running":
-            self._state = "left"
-            self._manager.meter.gave_up()
+            manager, won, call = self._manager, self._won, self._call
+            now = manager.clock.now()
+            if won is not None and call is not None:
+                won.visit.cancel(now)
+                call.trail.cancelled(won.entry, now, self._estimate())
+            self._close("left")
+            manager.meter.gave_up()
         if self._inner is not None:
             await self._inner.aclose()
 
-    def _finished(self, event: Finished) -> Finished:
-        now = self._manager.clock.now()
-        self._state = "succeeded"
-        self._manager.meter.succeeded(now - self._trail.began, event.usage)
-        return evolve(event, attempts=self._trail.succeeded(event.attempts, now))
+    # ----------------------------------------------------------------------------------------- ending
 
-    def _failed(self, error: ProviderError) -> ProviderError:
-        """After the commit every failure is an interruption; nobody else is asked."""
+    def _finished(self, event: Finished) -> Finished:
+        won, call, manager = self._won, self._call, self._manager
+        assert won is not None
+        assert call is not None
+        now = manager.clock.now()
+        won.visit.end(None, now, event.usage.total_tokens)
+        call.trail.succeeded(won.entry, event.attempts, now)
+        manager.answered(call, won, event.usage, now)
+        attempts = call.trail.attempts
+        self._close("succeeded")
+        skipped = call.trail.skipped
+        if attempts is event.attempts and not skipped:
+            return event
+        return evolve(event, attempts=attempts, skipped=skipped)
+
+    async def _go_on(self, error: ProviderError) -> Event:
+        """What follows a break after the commit: an event that says how it goes on, or the error to raise."""
+        cut = self._interrupted(error)
+        call, policy = self._call, self._mid_stream
+        assert call is not None
+        splicing = policy == "splice" and (not self._only_text or self._expected)
+        if policy is None or policy == "fail" or splicing or isinstance(error, TotalTimeout):
+            raise self._failed(cut)
+        going_on = policy == "continue" and self._only_text and bool(self._said)
+        why = policy if policy == "splice" or going_on else "restart"
+        call.prefix = "".join(self._said) if going_on else None
+        try:
+            won = await call.resume(cut, why)
+        except ProviderError as last:
+            if last is not cut:
+                cut.__context__ = last
+            raise self._failed(cut) from cut.__cause__
+        self._use(won)
+        name, model = won.candidate.guard.name, won.candidate.choice.model
+        if why == "splice":
+            self._cut, self._expected = cut, "".join(self._said)
+            return TextDelta("")
+        if won.entry.why == "continue":
+            return Continued(name, model)
+        self._said, self._only_text, self._chars = [], True, 0
+        return Restarted(name, model)
+
+    def _spliced(self, event: Event) -> TextDelta:
+        """What is new of an event while the new answer repeats what was said. Raises where it says something else."""
+        if not isinstance(event, TextDelta):
+            if isinstance(event, ThinkingDelta):
+                return TextDelta("")
+            raise self._diverged()
+        if not event.text:
+            return event
+        shared = min(len(event.text), len(self._expected))
+        if event.text[:shared] != self._expected[:shared]:
+            raise self._diverged()
+        self._expected = self._expected[shared:]
+        return evolve(event, text=event.text[shared:])
+
+    def _diverged(self) -> ProviderError:
+        """The new answer does not begin with what was said; the first break is what the reader is told."""
+        won, call, cut = self._won, self._call, self._cut
+        assert won is not None
+        assert call is not None
+        assert cut is not None
+        now = self._manager.clock.now()
+        won.visit.cancel(now)
+        call.trail.cancelled(won.entry, now)
+        return self._failed(cut)
+
+    def _interrupted(self, error: ProviderError) -> ProviderError:
+        """After the commit every failure is an interruption; it is noted on the trail and at the gates."""
+        won, call = self._won, self._call
+        assert won is not None
+        assert call is not None
+        cut = error
         if not isinstance(error, (StreamInterruptedError, TotalTimeout)):
             cut = StreamInterruptedError(
                 f"the answer was cut: {error.message}", status=error.status, phase="stream"
@@ -117,13 +257,36 @@ class ManagedStream:
                 error.provider,
                 error.partial,
             )
-            error = cut
-        error.visible_output = True
-        self._state = "failed"
-        self._trail.failed(error, self._manager.clock.now())
-        error.attempts = self._trail.cut(error.outcome, self._manager.clock.now())
+        cut.visible_output = True
+        now = self._manager.clock.now()
+        won.visit.end(cut, now)
+        call.trail.failed(won.entry, cut, now)
+        won.entry.made = tuple(self._estimated(attempt) for attempt in won.entry.made)
+        return cut
+
+    def _failed(self, error: ProviderError) -> ProviderError:
+        call = self._call
+        assert call is not None
+        error.attempts = call.trail.cut(error.outcome, self._manager.clock.now())
+        error.skipped = call.trail.skipped
+        self._close("failed")
         self._manager.meter.failed(error)
         return error
+
+    def _estimate(self) -> Usage:
+        return Usage(output_tokens=-(-self._chars // CHARS_PER_TOKEN))
+
+    def _estimated(self, attempt: Attempt) -> Attempt:
+        if attempt.counted != "unknown":
+            return attempt
+        return evolve(attempt, usage=self._estimate(), counted="estimated")
+
+    def _close(self, state: str) -> None:
+        """The call is over; its attempts go into the ledger."""
+        self._state = state
+        if self._call is not None:
+            self._manager.ledger.add(self._call.trail.attempts)
+        self._fleet.leave()
 
 
 def _unfinished(*, retry: bool) -> StreamInterruptedError:

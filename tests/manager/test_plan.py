@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmcore import errors
-from llmcore.manager.plan import Policy, Setback, Step, backoff, plan, retry_wait
+from llmcore.manager.plan import Plan, Policy, Setback, Step, backoff, retry_wait
 from tests.manager.strategies import CLASSES, waits
 
 policies = st.builds(
@@ -30,20 +30,57 @@ setbacks = st.builds(
 )
 
 
+class Field:
+    """Candidates that are all ready, and a purse."""
+
+    def __init__(self, candidates: int, tokens: int = 1000, keys: int = 1) -> None:
+        self.left = list(range(candidates))
+        self.tokens = tokens
+        self.keys = keys - 1
+
+    def pick(self) -> Step | None:
+        return Step(self.left.pop(0)) if self.left else None
+
+    def pick_now(self) -> Step | None:
+        return self.pick()
+
+    def any_ready(self) -> bool:
+        return bool(self.left)
+
+    def other_key(self, target: int, /) -> bool:
+        self.keys -= 1
+        return self.keys >= 0
+
+    def admits(self, target: int, /) -> bool:
+        return True
+
+    def pay(self) -> bool:
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+    def refund(self) -> None:
+        self.tokens += 1
+
+
 def steps(
-    candidates: int, policy: Policy, script: list[Setback], seed: int = 0
+    candidates: int,
+    policy: Policy,
+    script: list[Setback],
+    seed: int = 0,
+    *,
+    tokens: int = 1000,
+    keys: int = 1,
 ) -> list[tuple[Step, Setback | None]]:
     found: list[tuple[Step, Setback | None]] = []
-    running = plan(range(candidates), policy, Random(seed), lambda left: Step(left[0]))
-    step = next(running, None)
+    running = Plan(policy, Random(seed), Field(candidates, tokens, keys))
+    step = running.first()
     for setback in script:
         if step is None:
             break
         found.append((step, setback))
-        try:
-            step = running.send(setback)
-        except StopIteration:
-            step = None
+        step = running.after(step, setback)
     if step is not None:
         found.append((step, None))
     return found
@@ -80,7 +117,8 @@ def test_full_jitter_stays_in_its_range(done: int, base: float, cap: float, seed
 @pytest.mark.parametrize(
     ("error", "first_left"),
     [
-        (errors.RateLimitError("x", retry_after=2.0), True),
+        (errors.RateLimitError("x", retry_after=3.5), True),
+        (errors.RateLimitError("x", retry_after=3.0), False),
         (errors.RateLimitError("x", retry_after=0.5), False),
         (errors.RateLimitError("x"), False),
         (errors.OverloadedError("x"), True),
@@ -125,3 +163,51 @@ def test_what_may_have_been_billed_is_repeated_only_if_wanted() -> None:
     error = errors.ConnectionReset("x")
     assert len(steps(2, Policy(after_send=False), [Setback(error, 600.0)] * 3)) == 1
     assert len(steps(2, Policy(after_send=True), [Setback(error, 600.0)] * 3)) > 1
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_20_an_empty_purse_ends_what_must_be_paid_with_the_first_error(
+    cls: type[errors.ProviderError],
+) -> None:
+    error = cls("x")
+    made = steps(3, Policy(retries=2), [Setback(error, 600.0)] * 9, tokens=0)
+    assert not any(step.paid for step, _ in made)
+    assert error.budget_exhausted is (
+        ((error.retryable or error.failover) and error.health) or error.retryable
+    )
+    if error.health:
+        assert len(made) == 1
+
+
+def test_faults_that_say_nothing_of_health_go_over_for_free() -> None:
+    made = steps(3, Policy(retries=0), [Setback(errors.AuthenticationError("x"), 600.0)] * 3, tokens=0)
+    assert [step.target for step, _ in made] == [0, 1, 2]
+
+
+def test_another_key_is_neither_a_retry_nor_paid_for() -> None:
+    made = steps(1, Policy(retries=0), [Setback(errors.RateLimitError("x"), 600.0)] * 3, tokens=0, keys=3)
+    assert [(step.target, step.why, step.wait) for step, _ in made] == [
+        (0, "first", 0.0),
+        (0, "key", 0.0),
+        (0, "key", 0.0),
+    ]
+
+
+def test_what_was_never_sent_is_no_attempt() -> None:
+    unsent = Setback(errors.PoolTimeout("busy"), 600.0, sent=False)
+    made = steps(3, Policy(retries=0, max_attempts=1), [unsent, unsent])
+    assert [step.target for step, _ in made] == [0, 1, 2]
+
+
+def test_beside_a_running_attempt_nobody_is_asked_twice() -> None:
+    running = Plan(Policy(retries=3), Random(0), Field(3))
+    first = running.first()
+    beside = running.beside("patience")
+    assert first is not None
+    assert beside is not None
+    assert (beside.target, beside.why, beside.paid) == (1, "patience", True)
+    after = running.after(beside, Setback(errors.ServerError("x"), 600.0))
+    assert after is not None
+    assert after.target == 2
+    assert running.after(after, Setback(errors.ServerError("x"), 600.0)) is None
+    assert running.beside("patience") is None

@@ -113,10 +113,10 @@ def test_40_leaving_a_stream_anywhere_frees_its_slot(script: Any, at: int, backe
         except (ProviderError, StopAsyncIteration):
             pass
         assert provider.open_streams == 0
-        (guard,) = manager._guards
+        (guard,) = manager.fleet.guards
         assert guard.in_flight == 0
         provider._script = [Answer("again")]
-        guard.learn(None)
+        manager.reset("a")
         with anyio.fail_after(1):
             assert (await manager.generate("y")).text == "again"
 
@@ -177,7 +177,7 @@ def test_42_cancelling_at_any_point_leaves_nothing_behind(operation: str, script
         for one in (stats, *stats.children):
             assert one.in_flight == 0, (step, one)
             assert one.requests == one.successes + one.failures + one.cancelled
-        assert all(guard.in_flight == 0 and guard.has_room for guard in manager._guards), step
+        assert all(guard.in_flight == 0 and guard.turnstile.has_room for guard in manager.fleet.guards), step
         assert all(provider.open_streams == 0 for provider in providers), step
         assert stats.failures == 0, "a cancellation is no failure"
     assert False in outcomes, "no step hit a running call"

@@ -1,0 +1,411 @@
+"""One call: the one loop that chooses and repeats attempts, and asks two candidates side by side where one is silent.
+
+Attempts run in lanes. Most calls have one lane; where nothing visible has come within the patience (or the hedge's
+delay), a second lane asks the next candidate beside the first. The first answer wins, the other lane is cancelled and
+awaited. Nothing runs longer than its call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import evolve, frozen
+
+from llmcore.errors import (
+    AllProvidersFailed,
+    AuthenticationError,
+    ContentFilterError,
+    ContextLengthError,
+    PermissionDeniedError,
+    ProviderError,
+    QuotaExhaustedError,
+    RateLimitError,
+    TotalTimeout,
+)
+from llmcore.manager.candidates import Candidate, Candidates
+from llmcore.manager.fit import needs_of
+from llmcore.manager.fleet import View
+from llmcore.manager.guard import Visit
+from llmcore.manager.log import note
+from llmcore.manager.plan import Plan, Setback, Step, goes_over
+from llmcore.manager.trail import Entry, Trail
+from llmcore.types import EmbeddingRequest, EmbeddingResponse, GenerationRequest, GenerationResponse, Message
+from llmcore.types.responses import Why
+
+if TYPE_CHECKING:
+    from llmcore.manager.fleet import Fleet
+    from llmcore.manager.manager import ProviderManager
+
+T = TypeVar("T")
+Q = TypeVar("Q", GenerationRequest, EmbeddingRequest)
+
+CLEANUP_S = 2.0
+MAX_LANES = 2
+
+_OF_THE_KEY = (AuthenticationError, PermissionDeniedError, QuotaExhaustedError, RateLimitError)
+
+
+@frozen
+class Won(Generic[T]):
+    """The attempt that answered; its visit is still open, and is ended by whoever uses the result."""
+
+    result: T
+    step: Step
+    entry: Entry
+    visit: Visit
+    candidate: Candidate
+
+
+class _Lane:
+    """Attempts made one after the other; `entry` is the one that runs, `silent` whether its patience has run out."""
+
+    __slots__ = ("entry", "scope", "silent", "stop_alarm")
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.entry: Entry | None = None
+        self.silent = False
+        self.stop_alarm: Callable[[], None] | None = None
+
+    def disarm(self) -> None:
+        if self.stop_alarm is not None:
+            self.stop_alarm()
+            self.stop_alarm = None
+
+
+class Call(Generic[Q, T]):
+    """One `generate`, `stream` or `embed` of a manager, from its first attempt to its outcome."""
+
+    def __init__(
+        self,
+        manager: ProviderManager,
+        fleet: Fleet,
+        request: Q,
+        ask: Callable[[Visit, Q], Awaitable[T]],
+        discard: Callable[[T], Awaitable[None]] | None = None,
+    ) -> None:
+        self._manager = manager
+        self._clock = manager.clock
+        self.fleet: Fleet = fleet
+        self.request: Q = request
+        self._ask: Callable[[Visit, Q], Awaitable[T]] = ask
+        self._discard = discard
+        self.began: float = self._clock.now()
+        total = fleet.timeouts.total
+        self.limit: float = total if request.deadline is None else min(request.deadline, total)
+        self.ends: float = self.began + self.limit
+        self.trail: Trail = Trail(self.began)
+        self.won: Won[T] | None = None
+        self.prefix: str | None = None
+        self.refused_by: str | None = None
+        self._refused: Won[T] | None = None
+        self._lanes: list[_Lane] = []
+        self._group: TaskGroup | None = None
+        arranged = fleet.arranged(request.model, request.providers)
+        fallback = fleet.fallback
+        if not fallback.enabled:
+            arranged = tuple(fleet.order(arranged, View(fleet, self.began, request)))[:1]
+        self._overlaps = len(arranged) > 1 and (fallback.patience > 0 or fallback.hedge_after is not None)
+        policy = fleet.policy(len(arranged))
+        self.candidates: Candidates = Candidates(
+            fleet,
+            manager.ranked(fleet, arranged, request, self.began),
+            len(arranged),
+            needs=needs_of(request) if isinstance(request, GenerationRequest) else None,
+            embedding=isinstance(request, EmbeddingRequest),
+            clock=self._clock,
+            budget=manager.budget,
+            trail=self.trail,
+            policy=policy,
+            ends=self.ends,
+        )
+        self._plan = Plan(policy, manager.random, self.candidates)
+
+    async def run(self) -> Won[T]:
+        """The attempt that answered. Raises what the caller shall see: ProviderError or AllProvidersFailed."""
+        step = self._plan.first()
+        if step is None:
+            raise self._nobody()
+        return await self._run(step)
+
+    async def resume(self, error: ProviderError, why: Literal["restart", "continue", "splice"]) -> Won[T]:
+        """Somebody who goes on where the answer broke off. Raises `error`, or what the others failed with."""
+        step = self._plan.resume(error, why)
+        if step is None or self.ends <= self._clock.now():
+            raise error
+        note("llm.failover", provider=self.trail.errors[-1].provider, outcome=error.outcome, why=why)
+        self.won = None
+        return await self._run(step)
+
+    # ------------------------------------------------------------------------------------------ lanes
+
+    async def _run(self, step: Step) -> Won[T]:
+        late = False
+        try:
+            if self._overlaps:
+                async with anyio.create_task_group() as group:
+                    self._group = group
+                    group.cancel_scope.deadline = anyio.current_time() + self.ends - self._clock.now()
+                    await self._lane(step)
+                late = group.cancel_scope.cancelled_caught
+            else:
+                with anyio.move_on_after(self.ends - self._clock.now()) as scope:
+                    await self._lane(step)
+                late = scope.cancelled_caught
+        except BaseExceptionGroup as exc:
+            await self._abandon()
+            raise _single(exc) from None
+        except BaseException:
+            await self._abandon()
+            raise
+        finally:
+            self._group = None
+        won = self.won or self._refused
+        if won is not None:
+            return won
+        if late:
+            raise self._too_late()
+        raise self.trail.final(self._manager.name)
+
+    async def _lane(self, step: Step | None) -> None:
+        lane = _Lane()
+        self._lanes.append(lane)
+        try:
+            with lane.scope:
+                while step is not None:
+                    step = await self._attempt(lane, step)
+        finally:
+            self._lanes.remove(lane)
+        if lane.entry is not None and lane.scope.cancelled_caught:
+            self.trail.cancelled(lane.entry, self._clock.now())
+
+    async def _attempt(self, lane: _Lane, step: Step) -> Step | None:
+        """Make this attempt; what follows it in this lane, None after an answer or where nothing follows."""
+        lane.entry = None
+        if step.wait:
+            await self._pause(step)
+        candidate = self.candidates.chosen[step.target]
+        now = self._clock.now()
+        lane.silent = False
+        if self._group is not None:
+            self._arm(lane, candidate, self._group)
+        try:
+            visit = await candidate.guard.enter(
+                candidate.line,
+                now,
+                self.ends,
+                forced=step.forced,
+                panic=step.panic,
+                avoid=self.candidates.burnt(step.target),
+            )
+            why = self._why(step, candidate)
+            lane.entry = entry = self.trail.begin(
+                candidate.guard.name, candidate.choice.model, visit.seat.name, why, visit.started, step.wait
+            )
+            try:
+                result = await self._ask(visit, self._request(candidate, why))
+            except ProviderError as error:
+                now = self._clock.now()
+                visit.end(error, now)
+                self.trail.failed(entry, error, now)
+                lane.entry = None
+                step = step if why == step.why else evolve(step, why=why)
+                return self._after(lane, step, candidate, visit, error)
+            except BaseException:
+                visit.cancel(self._clock.now())
+                raise
+        except ProviderError as error:  # turned away at the gates: nothing was sent
+            error.model = error.model or candidate.choice.model
+            self.trail.unsent(error)
+            return self._next(
+                lane, step, Setback(error, self.ends - self._clock.now(), sent=False), candidate
+            )
+        finally:
+            lane.disarm()
+        lane.entry = None
+        return await self._answered(Won(result, step, entry, visit, candidate), lane)
+
+    async def _answered(self, won: Won[T], lane: _Lane) -> Step | None:
+        """Keep the first answer; give up whoever else still runs."""
+        if self.won is not None:
+            if self._discard is not None:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_S):
+                    await self._discard(won.result)
+            won.visit.cancel(self._clock.now())
+            self.trail.cancelled(won.entry, self._clock.now())
+            return None
+        if self._is_refusal(won.result):
+            return self._reroute(lane, won)
+        if won.step.paid:
+            self.candidates.refund()
+        elif won.step.why == "first":
+            self._manager.budget.earn(self._clock.now())
+        self.won = won
+        self._give_up_others(lane)
+        return None
+
+    def _after(
+        self, lane: _Lane, step: Step, candidate: Candidate, visit: Visit, error: ProviderError
+    ) -> Step | None:
+        if isinstance(error, ContextLengthError):
+            self.candidates.outgrown(step.target)
+        elif isinstance(error, _OF_THE_KEY) and visit.seat.name is not None:
+            self.candidates.burn(step.target, visit.seat.name)
+        return self._next(lane, step, Setback(error, self.ends - self._clock.now()), candidate)
+
+    def _next(self, mine: _Lane, step: Step, setback: Setback, candidate: Candidate) -> Step | None:
+        """The next step of this lane, told to whoever listens; where another lane is not yet silent, that goes on alone."""
+        error = setback.error
+        if self.won is not None or any(not lane.silent for lane in self._lanes if lane is not mine):
+            if not goes_over(error, self.fleet.policy(1)):
+                self._plan.ended = True
+            return None
+        following = self._plan.after(step, setback)
+        name = candidate.guard.name
+        if following is None:
+            note("llm.failed", provider=name, outcome=error.outcome, status=error.status)
+            return None
+        if error.maybe_billed and setback.sent:
+            self._manager.meter.maybe_charged_twice()
+        what = "llm.failover" if following.target != step.target else f"llm.{following.why}"
+        note(what, provider=name, outcome=error.outcome, status=error.status, wait_s=following.wait or None)
+        return following
+
+    async def _pause(self, step: Step) -> None:
+        try:
+            await self._clock.sleep(step.wait)
+        except BaseException:
+            if step.paid:
+                self.candidates.refund()
+            raise
+
+    def _give_up_others(self, winner: _Lane) -> None:
+        for lane in self._lanes:
+            if lane is not winner:
+                lane.scope.cancel()
+
+    async def _abandon(self) -> None:
+        """The call is broken off; nothing of it may stay held."""
+        now = self._clock.now()
+        won, self.won = self.won or self._refused, None
+        if won is not None:
+            if self._discard is not None:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_S):
+                    await self._discard(won.result)
+            won.visit.cancel(now)
+        self.trail.cut("cancelled", now)
+
+    # ---------------------------------------------------------------------------------- side by side
+
+    def _arm(self, lane: _Lane, candidate: Candidate, group: TaskGroup) -> None:
+        """Wake up where the attempt shows nothing for too long."""
+        fallback, hedge = self.fleet.fallback, None
+        if fallback.hedge_after is not None and not self._plan.overlapped:
+            hedge = candidate.line.pulse.p95() if fallback.hedge_after == "p95" else fallback.hedge_after
+        patience = self._manager.patience(self.fleet, self.request, candidate.line)
+        since = self._clock.now()
+
+        def hedged() -> None:
+            self._ask_beside("hedge")
+            if patience is not None:
+                rest = max(0.0, since + patience - self._clock.now())
+                lane.stop_alarm = self._manager.alarm(group, rest, silent)
+
+        def silent() -> None:
+            lane.silent = True
+            self._ask_beside("patience")
+
+        first, seconds = (silent, patience) if hedge is None else (hedged, hedge)
+        if seconds is not None and since + seconds < self.ends:
+            lane.stop_alarm = self._manager.alarm(group, seconds, first)
+
+    def _ask_beside(self, why: Why) -> None:
+        """Nothing visible has come in time: ask the next candidate beside; of two silent ones the older is given up."""
+        if self.won is not None or self._group is None:
+            return
+        step = self._plan.beside(why)
+        if step is None:
+            return
+        if len(self._lanes) >= MAX_LANES:
+            self._lanes[0].scope.cancel()
+        candidate = self.candidates.chosen[step.target]
+        self._manager.meter.maybe_charged_twice()
+        note("llm.beside", provider=candidate.guard.name, why=why)
+        self._group.start_soon(self._lane, step)
+
+    # ------------------------------------------------------------------------------------- requests
+
+    def _why(self, step: Step, candidate: Candidate) -> Why:
+        """Why this attempt is made; who cannot go on from a text that is there begins anew."""
+        if self.prefix is None or step.why not in ("continue", "failover"):
+            return step.why
+        return "continue" if "prefill" in (candidate.routing.capabilities or ()) else "restart"
+
+    def _request(self, candidate: Candidate, why: Why) -> Q:
+        """The request as this candidate shall get it: its name for the model, what is left of the deadline."""
+        request, model = self.request, candidate.choice.model
+        if request.deadline is not None:
+            request = evolve(request, model=model, deadline=self.ends - self._clock.now())
+        elif request.model != model:
+            request = evolve(request, model=model)
+        if request.providers:
+            request = evolve(request, providers=())
+        if why == "continue" and self.prefix is not None and isinstance(request, GenerationRequest):
+            return _continued(request, self.prefix)
+        return request
+
+    def _is_refusal(self, result: T) -> bool:
+        if not self.fleet.fallback.allow_policy_fallback or not isinstance(result, GenerationResponse):
+            return False
+        return result.finish_reason in ("content_filter", "refusal")
+
+    def _reroute(self, lane: _Lane, won: Won[T]) -> Step | None:
+        """An answer that is a refusal: ask somebody else, and keep it for the case that nobody says more."""
+        now = self._clock.now()
+        if self._refused is None:
+            self._refused = won
+            self.refused_by = won.candidate.guard.name
+        won.visit.end(None, now)
+        made = won.result.attempts if isinstance(won.result, (GenerationResponse, EmbeddingResponse)) else ()
+        self.trail.succeeded(won.entry, made, now)
+        error = ContentFilterError("refused by policy", provider=won.candidate.guard.name)
+        return self._next(lane, won.step, Setback(error, self.ends - now), won.candidate)
+
+    # --------------------------------------------------------------------------------------- in vain
+
+    def _too_late(self) -> TotalTimeout:
+        """The deadline has cut the call short."""
+        error = TotalTimeout(f"no answer within {self.limit:g} s", provider=self._manager.name)
+        error.attempts = self.trail.cut(error.outcome, self._clock.now())
+        error.skipped = self.trail.skipped
+        return error
+
+    def _nobody(self) -> ProviderError:
+        errors = self.candidates.nobody()
+        if len(errors) == 1 and not isinstance(errors[0], RateLimitError):
+            found: ProviderError = errors[0]
+        else:
+            hints = [error.retry_after for error in errors if error.retry_after is not None]
+            found = AllProvidersFailed(
+                "no provider may be asked now",
+                errors,
+                provider=self._manager.name,
+                retry_after=min(hints, default=None),
+            )
+        found.skipped = self.trail.skipped
+        return found
+
+
+def _continued(request: GenerationRequest, prefix: str) -> Any:
+    """The request with the text so far as the beginning of the answer."""
+    return evolve(request, messages=(*request.messages, Message.assistant(prefix)))
+
+
+def _single(exc: BaseException) -> BaseException:
+    """A fault of code as it was raised, not wrapped by the group that it passed."""
+    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    return exc
