@@ -494,6 +494,7 @@ def test_a_disabled_providers_missing_keys_keep_their_places() -> None:
         f"{ONE}[[llm.providers]]\nname = 'off'\nprovider = 'openai'\nenabled = false\n"
         "api_keys = ['${A}', '${B}', { value = '${C}', weight = 2.0 }]\n"
     )
+    assert look(text, B="b").warnings == ()
     config = good(text, B="b")
     keys = (KeyConfig("key-1", ""), KeyConfig("key-2", "b"), KeyConfig("key-3", "", 2.0))
     assert config.providers[1].api_keys == keys

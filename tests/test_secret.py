@@ -139,6 +139,10 @@ def test_of_secrets_inside_each_other_none_is_left(keys: list[str]) -> None:
     assert not any(key in text for key in keys)
 
 
+def test_of_a_key_that_begins_like_another_no_rest_is_left() -> None:
+    assert redact("you sent team-key-and-tail", "team-key", "team-key-and-tail") == "you sent ***"
+
+
 def test_a_redactor_does_not_show_what_it_masks() -> None:
     redactor = Redactor([Secret(KEY), None, "", "abc"])
     assert KEY not in repr(redactor)

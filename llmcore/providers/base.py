@@ -252,10 +252,8 @@ class HttpProvider:
         first_token_s: float | None = None,
     ) -> Attempt:
         """The record of one attempt that is over."""
-        read, wrote = usage.input_tokens is not None, usage.output_tokens is not None
-        measured = (
-            (read or wrote) if error is None else (read and wrote)
-        )  # a cut answer is counted whole or not
+        told = [figure is not None for figure in (usage.input_tokens, usage.output_tokens)]
+        measured = any(told) if error is None else all(told)  # of a cut answer half a count is none
         return Attempt(
             self.name,
             trace.model,

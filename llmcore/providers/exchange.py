@@ -74,10 +74,9 @@ class Exchange:
         self.timeouts: Timeouts = timeouts
 
     def keyed(self, key: Secret) -> Exchange:
-        """The same talk with another key; nobody listens to it yet."""
+        """The same talk with another key."""
         other = copy(self)
         other._api_key = key
-        other._listeners = ()
         return other
 
     def listen(self, told: Told) -> None:

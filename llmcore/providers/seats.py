@@ -21,9 +21,6 @@ class Rota:
         """Whose turn it is."""
         for index, weight in enumerate(self._weights):
             self._credit[index] += weight
-        drawn = max(
-            (index for index, weight in enumerate(self._weights) if weight > 0),
-            key=self._credit.__getitem__,
-        )
+        drawn = max(range(len(self._credit)), key=self._credit.__getitem__)
         self._credit[drawn] -= sum(self._weights)
         return drawn
