@@ -194,7 +194,8 @@ def _words(notes: Notes) -> str:
         return ""
     if isinstance(error, AllProvidersFailed):
         return f"{error.message}; {type(error.primary).__name__}: {error.primary.message}"
-    return f"{type(error).__name__}: {error}"
+    words = error.message if isinstance(error, ProviderError) else str(error)
+    return f"{type(error).__name__}: {words}"
 
 
 def shows(key: str, notes: Notes) -> bool:

@@ -256,7 +256,10 @@ ANSWERS: tuple[Scenario, ...] = (
         "a body without end",
         "Bytes come for ever.",
         (36,),
-        (Break(model="flood"),),
+        (
+            Break("stream", rules=({"stream": True, "drop": ["finish", "usage", "done"], "flood": True},)),
+            Break("whole", rules=({"stream": False, "content_length_off": 1_000_000_000, "flood": True},)),
+        ),
         bounds=Bounds(seconds=20.0),
         alone=True,
     ),

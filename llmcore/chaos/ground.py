@@ -17,6 +17,8 @@ from llmcore.sim import Record, Simulator
 
 TOKENS_PER_SECOND = 100.0
 HEALTHY = "sim-model"
+OWNED = frozenset({"replicate", "huggingface"})
+"""Kinds whose models have an owner before the name."""
 
 _TIMES = frozenset(
     {
@@ -40,6 +42,11 @@ def scaled_rule(rule: Mapping[str, Any], factor: float) -> dict[str, Any]:
     if "tokens_per_second" in scaled:
         scaled["tokens_per_second"] /= factor
     return scaled
+
+
+def named(kind: str, model: str) -> str:
+    """A model's name as that kind of provider writes it."""
+    return f"sim/{model}" if kind in OWNED else model
 
 
 @define
@@ -112,7 +119,7 @@ async def prepared(tested: Tested, broke: Break | None) -> AsyncIterator[Ground]
             sim = await stack.enter_async_context(Simulator(tokens_per_second=TOKENS_PER_SECOND / factor))
             ground.sims[entry.name] = sim
             ground.urls[entry.name] = sim.base_url(entry.provider)
-            ground.models[entry.name] = HEALTHY
+            ground.models[entry.name] = named(entry.provider, HEALTHY)
         if broke is not None:
             await _break(ground, tested, broke, stack)
         yield ground
@@ -124,8 +131,9 @@ async def _break(ground: Ground, tested: Tested, broke: Break, stack: AsyncExitS
     if broke.trap:
         ground.trap = await stack.enter_async_context(Simulator())
         rules = tuple({**rule, "headers": {"location": ground.trap.base_url("openai")}} for rule in rules)
+    kinds = {entry.name: entry.provider for entry in tested.config.providers}
     for name in tested.names if broke.everyone else (tested.first,):
-        ground.models[name] = broke.model
+        ground.models[name] = named(kinds[name], broke.model)
         if rules:
             ground.scripts[name] = rules
     if broke.reset_after_s is not None:

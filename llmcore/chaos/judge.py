@@ -190,7 +190,7 @@ def accounting(case: Case) -> Finding:
         total = call.usage.total_tokens
         return Finding(
             "pass",
-            f"{call.provider} is named, with its {total} tokens; {len(told)} failed attempts cost nothing",
+            f"{call.provider} is named, with its {total} tokens; what failed cost nothing",
         )
     return finding
 
@@ -265,7 +265,7 @@ def _who(case: Case, call: Seen) -> str:
     how = ", from the beginning" if call.restarts else ", going on" if call.continued else ""
     asked = attempts_at(case, case.facts.broken)
     after = (
-        f" after {times(asked)} at {case.facts.broken}"
+        f", after {_attempts(asked)} at {case.facts.broken}"
         if call.provider != case.facts.broken and asked
         else ""
     )
@@ -275,6 +275,10 @@ def _who(case: Case, call: Seen) -> str:
         else ""
     )
     return f"{call.provider} answered {by}{how}{after}{again}"
+
+
+def _attempts(number: int) -> str:
+    return "1 attempt" if number == 1 else f"{number} attempts"
 
 
 def _told(call: Seen) -> str:

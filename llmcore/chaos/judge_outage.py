@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from llmcore.chaos.checks import attempts_at, lie, limit, of, published, wrong_text
+from llmcore.chaos.checks import lie, limit, of, published, wrong_text
 from llmcore.chaos.nouns import Case, Finding, Seen
 
 BACK_S = 4.0
@@ -82,8 +82,8 @@ def blackout(case: Case) -> Finding:
     """All away: clean errors, a bounded number of attempts, and answers again soon after they are back."""
     down = case.scenario.down_s * case.facts.factor
     during = [call for call in case.calls if call.began_s < down]
-    made = sum(attempts_at(case, name) for name in case.facts.names)
-    bound = MOST_PER_CALL * len(case.facts.names) * len(case.calls)
+    made = sum(hit.status != 200 for hit in case.hits)
+    bound = MOST_PER_CALL * len(case.facts.names) * len(during)
     again = min(
         (call.began_s + call.seconds for call in case.calls if call.ended == "answered"), default=None
     )

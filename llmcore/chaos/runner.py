@@ -28,12 +28,20 @@ _TICK_S = 0.02
 _ON_TIME_S = 0.005
 
 Progress = Callable[[Result], None]
+Complaints = Callable[[str], None]
 
 
 async def run_all(
-    config: LlmConfig, scenarios: Sequence[Scenario], profile: Profile, progress: Progress | None = None
+    config: LlmConfig,
+    scenarios: Sequence[Scenario],
+    profile: Profile,
+    progress: Progress | None = None,
+    complaints: Complaints | None = None,
 ) -> tuple[Result, ...]:
-    """Every scenario against these settings, in the given order; `progress` hears of each result as it comes."""
+    """Every scenario against these settings, in the given order; `progress` hears of each result as it comes.
+
+    `complaints` hears, at the end, what nobody caught in the event loop.
+    """
     key = f"chaos{secrets.token_hex(8)}"
     settings = settings_for(config, profile, key)
     settings = evolve(settings, first=await first_asked(settings))
@@ -46,6 +54,9 @@ async def run_all(
                 if scenario.alone:
                     await run.together([scenario])
             group.cancel_scope.cancel()
+    for complaint in watch.complaints:
+        if complaints is not None:
+            complaints(complaint)
     return tuple(run.results[scenario.id] for scenario in scenarios)
 
 
@@ -222,15 +233,24 @@ class Watch:
         self._late = 0.0
         self._tag: ContextVar[_Tag | None] = ContextVar("case", default=None)
         self._before: Any = None
+        self.complaints: list[str] = []
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._before = loop.get_task_factory()
         loop.set_task_factory(self._make)
+        loop.set_exception_handler(self._complain)
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.get_running_loop().set_task_factory(self._before)
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(self._before)
+        loop.set_exception_handler(None)
+
+    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        told = "" if error is None else f" ({type(error).__name__}: {error})"
+        self.complaints.append(f"{context.get('message', 'unknown')}{told}")
 
     def _make(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **options)

@@ -44,8 +44,11 @@ def chaos(options: Options, screen: Screen) -> int:
     _check_writable(options.as_json, options.as_html)
     profile = PROFILES[options.profile]
     began = time.monotonic()
+    heard: list[str] = []
     with _Progress(screen, len(scenarios)) as progress:
-        results = anyio.run(partial(harness.run_all, config, scenarios, profile, progress.one))
+        results = anyio.run(partial(harness.run_all, config, scenarios, profile, progress.one, heard.append))
+    for complaint in heard:
+        screen.note(f"the event loop: {one_line(complaint, 160)}")
     source = "" if options.config is None else str(options.config)
     card = harness.Scorecard(results, profile, config, source, time.monotonic() - began)
     _show(card, screen)
