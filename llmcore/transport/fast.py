@@ -7,10 +7,12 @@ import functools
 import io
 import socket
 import ssl
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import ResolveResult
 from aiohttp.client import ClientTimeout
 from aiohttp.client_middlewares import ClientHandlerType
 from aiohttp.client_reqrep import ClientRequest
@@ -79,11 +81,13 @@ class FastTransport:
             return await self._exchange(home, call, headers, origin, connect)
         except (aiohttp.ClientError, OSError) as exc:
             if dial.sockets or not died_unanswered(exc):
-                raise translated(exc, origin, "headers") from exc
+                error = translated(exc, origin, "headers")
+                raise error from error.__cause__
         try:
             return await self._exchange(home, call, headers, origin, connect)
         except (aiohttp.ClientError, OSError) as exc:
-            raise translated(exc, origin, "headers") from exc
+            error = translated(exc, origin, "headers")
+            raise error from error.__cause__
 
     async def _exchange(
         self, home: _Home, call: Call, headers: dict[str, str], origin: Origin, connect: float
@@ -113,6 +117,7 @@ class FastTransport:
     def _session(self, write: float) -> aiohttp.ClientSession:
         connector = _Connector(
             limit=0,
+            resolver=_Resolver(),
             keepalive_timeout=self._limits.idle_s,
             socket_factory=functools.partial(_socket, write=write),
         )
@@ -136,6 +141,18 @@ class _Connector(aiohttp.TCPConnector):
             if connection.protocol is None or not connection.protocol.should_close:
                 return connection
             connection.close()
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """The system's resolver; a name without any address is an error, at which aiohttp would stumble."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await super().resolve(host, port, family)
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
+        return found
 
 
 class _Died(Exception):
@@ -196,22 +213,54 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
 
 
 class _Body:
-    """The raw bytes of one response."""
+    """The raw bytes of one response.
+
+    aiohttp wakes no reader where chunked framing breaks after the headers: it closes the connection and says nothing.
+    So the end of the connection is listened to here.
+    """
 
     def __init__(self, response: aiohttp.ClientResponse, origin: Origin, gate: Gate) -> None:
         self._response = response
         self._origin = origin
         self._gate = gate
+        protocol = None if response.connection is None else response.connection.protocol
+        self._closed = None if protocol is None else protocol.closed
+        if self._closed is not None:
+            self._closed.add_done_callback(self._lost)
+        elif protocol is not None:
+            self._broke()
 
     async def next(self) -> bytes | None:
+        content = self._response.content
         try:
-            return await self._response.content.readany() or None
+            return await content.readany() or None
         except (aiohttp.ClientError, OSError) as exc:
-            raise translated(exc, self._origin, "stream") from exc
+            if unread := _unread(content):
+                return unread
+            error = translated(exc, self._origin, "stream")
+            raise error from error.__cause__
 
     async def aclose(self, *, whole: bool) -> None:
         self._gate.leave()
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._lost)
         if whole:
             self._response.release()
         else:
             self._response.close()
+
+    def _lost(self, closed: asyncio.Future[None]) -> None:
+        if not closed.cancelled():
+            closed.exception()
+            self._broke()
+
+    def _broke(self) -> None:
+        content = self._response.content
+        if content.exception() is None and not content.is_eof():
+            content.set_exception(aiohttp.ClientPayloadError("broken framing"))
+
+
+def _unread(content: aiohttp.StreamReader) -> bytes:
+    """What had arrived before the connection broke; aiohttp keeps it where no public name leads."""
+    take: Callable[[int], bytes] | None = getattr(content, "_read_nowait", None)
+    return b"" if take is None else take(-1)

@@ -26,7 +26,16 @@ _CUT_SHORT = "Not enough data to satisfy"
 
 
 def translated(exc: Exception, origin: Origin, phase: Phase) -> ProviderError:
-    """`exc`, raised before the headers were in (phase "headers") or inside the body ("stream"), as one of ours."""
+    """`exc`, raised before the headers were in (phase "headers") or inside the body ("stream"), as one of ours.
+
+    Its cause is what the operating system said; aiohttp's other exceptions repeat our headers and the server's bytes.
+    """
+    error = _ours(exc, origin, phase)
+    error.__cause__ = exc if isinstance(exc, OSError) else None
+    return error
+
+
+def _ours(exc: Exception, origin: Origin, phase: Phase) -> ProviderError:
     match exc:
         case aiohttp.ConnectionTimeoutError():
             return ConnectTimeout(f"no connection to {origin} in time", phase="connect")

@@ -28,10 +28,21 @@ from llmcore.transport.outgoing import Origin
 # The words of httpcore and h11 for a connection that ended by itself, before an answer and inside one.
 _NO_ANSWER = "Server disconnected without sending a response"
 _CUT_SHORT = "peer closed connection without sending complete message body"
+# A resolver that answers with an empty list: trio says this, anyio under asyncio stumbles into a ValueError.
+_NO_ADDRESS = "no results found for hostname lookup"
 
 
 def translated(exc: Exception, origin: Origin, phase: Phase) -> ProviderError:
-    """`exc`, raised before the headers were in (phase "headers") or inside the body ("stream"), as one of ours."""
+    """`exc`, raised before the headers were in (phase "headers") or inside the body ("stream"), as one of ours.
+
+    Its cause is what the operating system said; httpx's exceptions over bad HTTP repeat the server's bytes.
+    """
+    error = _ours(exc, origin, phase)
+    error.__cause__ = exc if isinstance(exc, (httpx.NetworkError, httpx.TimeoutException, OSError)) else None
+    return error
+
+
+def _ours(exc: Exception, origin: Origin, phase: Phase) -> ProviderError:
     match exc:
         case httpx.ConnectTimeout():
             return ConnectTimeout(f"no connection to {origin} in time", phase="connect")
@@ -40,6 +51,8 @@ def translated(exc: Exception, origin: Origin, phase: Phase) -> ProviderError:
         case httpx.ReadTimeout():
             cls = ReadTimeout if phase == "headers" else InterChunkTimeout
             return cls(f"{origin} fell silent", phase=phase)
+        case ValueError():
+            return DNSError(f"the name {origin.host} has no address", phase="connect")
         case httpx.ConnectError():
             return _not_connected(exc, origin)
         case httpx.ProxyError():
@@ -53,14 +66,14 @@ def translated(exc: Exception, origin: Origin, phase: Phase) -> ProviderError:
     return ConnectionReset(f"{origin} closed the connection", phase=phase)
 
 
-def died_unanswered(exc: httpx.HTTPError) -> bool:
+def died_unanswered(exc: Exception) -> bool:
     """Whether the connection ended while the headers of an answer were awaited."""
     return isinstance(exc, (httpx.ReadError, httpx.WriteError)) or str(exc).startswith(_NO_ANSWER)
 
 
 def _not_connected(exc: Exception, origin: Origin) -> ProviderError:
     causes = tuple(_causes(exc))
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
+    if any(isinstance(cause, socket.gaierror) or str(cause).startswith(_NO_ADDRESS) for cause in causes):
         return DNSError(f"the name {origin.host} cannot be resolved", phase="connect")
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):

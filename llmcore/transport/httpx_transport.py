@@ -62,7 +62,8 @@ class HttpxTransport:
         try:
             response = await inner.handle_async_request(request)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
-            raise translated(exc, origin, "headers") from exc
+            error = translated(exc, origin, "headers")
+            raise error from error.__cause__
         return await _reply(response, origin, None)
 
     async def _open_own(self, origin: Origin, request: httpx.Request, timeouts: Timeouts) -> Reply:
@@ -83,14 +84,16 @@ class HttpxTransport:
         """One exchange, and a second one where a kept connection turns out dead before any answer."""
         try:
             return await slot.transport.handle_async_request(request)
-        except httpx.HTTPError as exc:
+        except (httpx.HTTPError, ValueError) as exc:
             if not (slot.reused and died_unanswered(exc)):
-                raise translated(exc, slot.origin, "headers") from exc
+                error = translated(exc, slot.origin, "headers")
+                raise error from error.__cause__
         await self._slots.renew(slot)
         try:
             return await slot.transport.handle_async_request(request)
-        except httpx.HTTPError as exc:
-            raise translated(exc, slot.origin, "headers") from exc
+        except (httpx.HTTPError, ValueError) as exc:
+            error = translated(exc, slot.origin, "headers")
+            raise error from error.__cause__
 
     def _connect(self, origin: Origin) -> httpx.AsyncBaseTransport:
         tls = (self._tls or system_tls()) if origin.scheme == "https" else _no_tls()
@@ -181,7 +184,8 @@ class _Body:
         except StopAsyncIteration:
             return None
         except (httpx.HTTPError, OSError) as exc:
-            raise translated(exc, self._origin, "stream") from exc
+            error = translated(exc, self._origin, "stream")
+            raise error from error.__cause__
 
     async def aclose(self, *, whole: bool) -> None:
         if whole:

@@ -16,6 +16,8 @@ _PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]")
 
+MAX_LABEL = 63
+
 # Nothing is asked to be compressed: small answers gain nothing, and a proxy that compresses holds a stream back.
 DEFAULT_HEADERS = {"user-agent": f"llmcore/{__version__}", "accept-encoding": "identity"}
 
@@ -53,6 +55,10 @@ def _origin(parts: SplitResult, port: int | None) -> Origin:
         raise _bad("names no host")
     if parts.username is not None:
         raise _bad("holds a user name or password; send credentials as a header")
+    if ":" not in parts.hostname and not all(
+        0 < len(label) <= MAX_LABEL for label in parts.hostname.removesuffix(".").split(".")
+    ):
+        raise _bad("names a host that cannot be: every part between dots has 1 to 63 characters")
     return Origin(parts.scheme, parts.hostname, port or _PORTS[parts.scheme])
 
 

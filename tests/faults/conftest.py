@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeAlias, TypeVar
 
@@ -11,7 +12,7 @@ from attrs import evolve
 
 from llmcore import create_manager, create_provider
 from llmcore.config import FallbackConfig, LlmConfig, ProviderConfig, Timeouts, TransportChoice
-from llmcore.errors import AllProvidersFailed, ProviderError
+from llmcore.errors import ProviderError
 from llmcore.manager import ProviderManager
 from llmcore.provider import LlmProvider
 from llmcore.providers.base import HttpProvider
@@ -139,14 +140,21 @@ async def failure(work: Awaitable[object]) -> ProviderError:
 
 
 def shown(error: BaseException) -> Iterator[str]:
-    """Every text in which an error and its causes of ours could be seen."""
-    cause: BaseException | None = error
-    while isinstance(cause, ProviderError):
-        yield from (str(cause), repr(cause), cause.message, str(cause.args), cause.sample or "")
-        if isinstance(cause, AllProvidersFailed):
-            for one in cause.leaves():
-                yield from shown(one)
-        cause = cause.__cause__
+    """Every text in which an error and what it came from could be seen, as logs and error trackers show them."""
+    yield "".join(traceback.format_exception(error))
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left:
+        cause = left.pop()
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield from (str(cause), repr(cause), repr(cause.args))
+        if isinstance(cause, ProviderError):
+            yield from (cause.message, cause.sample or "")
+        if isinstance(cause, BaseExceptionGroup):
+            left += cause.exceptions
+        left.append(cause.__cause__ if cause.__suppress_context__ else cause.__context__)
 
 
 def rfh(error: ProviderError) -> str:
@@ -156,7 +164,7 @@ def rfh(error: ProviderError) -> str:
 
 
 async def read(
-    provider: LlmProvider, into: list[str], seen: Callable[[Event], None] | None = None
+    provider: LlmProvider, into: list[str], seen: Callable[[Event], object] | None = None
 ) -> list[Event]:
     """Stream to the end, noting every text shown in `into` and calling `seen` at each event."""
     events: list[Event] = []

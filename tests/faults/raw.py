@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container
 from typing import Any
 
 from tests.transport.faults import CHUNKED, FaultServer, Peer, Script, chunk
@@ -146,7 +146,7 @@ def dripping(start: bytes, drip: bytes, pause: float = 0.05) -> Script:
     return script
 
 
-def cutting(data: bytes, *, reset: bool = False, after: Sequence[int] | None = None) -> Script:
+def cutting(data: bytes, *, reset: bool = False, after: Container[int] | None = None) -> Script:
     """Answers with `data` and ends the connection; by RST once the test has said `tell()` where `reset`.
 
     after: numbers of the requests (from 1, over all connections) that are cut; the others are answered well.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import sys
+import traceback
 import zlib
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -447,6 +448,65 @@ async def test_bad_chunk_size(send: Send) -> None:
         error = await failure(send, server.url)
         assert type(error) is MalformedResponseError
         assert await server.left()
+
+
+async def test_bad_chunk_size_while_the_reader_waits(send: Send) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.answer(CHUNKED + chunk(b"hello"))
+        await peer.told()
+        await peer.send(b"zz\r\nhello\r\n")
+        await peer.gone()
+
+    with FaultServer(script) as server:
+        seen = bytearray()
+        reply = await send(server.url)
+        with anyio.fail_after(GUARD), pytest.raises(MalformedResponseError) as caught:
+            await collect(reply, seen, server)
+        assert seen == b"hello"
+        assert caught.value.phase == "stream"
+        assert await server.left()
+
+
+async def test_what_came_before_the_cut_is_read_however_late(send: Send) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.answer(CHUNKED + chunk(b"hello"))
+        peer.writer.close()
+        await peer.writer.wait_closed()
+        peer.server.gone.set()
+
+    with FaultServer(script) as server:
+        reply = await send(server.url)
+        assert await server.left()
+        await anyio.sleep(0.05)
+        seen = bytearray()
+        with anyio.fail_after(GUARD), pytest.raises(ConnectionReset):
+            await collect(reply, seen, server)
+    assert seen == b"hello"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 Bearer header-secret\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nBearer header-secret\r\n\r\n",
+        CHUNKED + b"Bearer header-secret\r\n",
+    ],
+)
+async def test_broken_http_that_repeats_the_key(send: Send, answer: bytes) -> None:
+    """Nothing that the server or the library says of it hangs on the error."""
+    with FaultServer(answering_once(answer)) as server:
+        error = await failure(send, server.url)
+    assert type(error) is MalformedResponseError
+    assert "secret" not in "".join(traceback.format_exception(error))
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+
+
+@pytest.mark.parametrize("host", ["a..b", ".a", "x" * 64 + ".example"])
+async def test_name_that_cannot_be(send: Send, host: str) -> None:
+    error = await failure(send, f"http://{host}/")
+    assert type(error) is EndpointError
+    assert error.phase == "connect"
 
 
 async def test_body_without_length_ends_with_the_connection(send: Send) -> None:
