@@ -158,6 +158,13 @@ def test_p95_is_that_of_the_latest_times(times: list[float]) -> None:
     assert len(asked) == len(times) - ENOUGH + 1
 
 
+def test_p95_forgets_what_is_long_past() -> None:
+    pulse = Pulse()
+    for seconds in [30.0] * WINDOW + [1.0] * WINDOW:
+        pulse.observe(seconds, 0.0)
+    assert pulse.p95() == 1.0
+
+
 # ----------------------------------------------------------------------------- two providers, one degraded
 
 Speed = Callable[[int, float, Random], float]
