@@ -354,7 +354,7 @@ class Call(Generic[Q, T]):
         if request.providers:
             request = evolve(request, providers=())
         if why == "continue" and self.prefix is not None and isinstance(request, GenerationRequest):
-            return _continued(request, self.prefix)
+            return _continued(request, self.prefix)  # type: ignore[no-any-return]  # Q is one type at a time
         return request
 
     def _is_refusal(self, result: T) -> bool:
