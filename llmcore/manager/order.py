@@ -10,14 +10,14 @@ Candidates of equal priority form a tier. A strategy chooses inside a tier; tier
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from itertools import accumulate, count, groupby
+from itertools import accumulate, groupby
 from math import log
 from random import Random
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import frozen
 
 from llmcore.manager.models import Choice
 
@@ -58,7 +58,10 @@ BLANK: View = _Blank()
 
 
 class Order(Protocol):
-    """A strategy. What `arrange` returns is for `__call__` of the same order only."""
+    """A strategy. What `arrange` returns is for `__call__` of this order, or of a copy of it, and never changes.
+
+    All that changes is in the order itself: a deep copy tells what the next call would get, and moves nothing.
+    """
 
     def arrange(self, choices: Sequence[Choice], /) -> tuple[Choice, ...]: ...
 
@@ -67,11 +70,11 @@ class Order(Protocol):
 
 @frozen(eq=False)
 class Tier:
-    """Candidates of equal rank. sums: their weights added up (weighted). turns: whose turn it is (round robin)."""
+    """Candidates of equal rank. sums: their weights added up (weighted). members: their indexes (round robin)."""
 
     choices: tuple[Choice, ...]
     sums: tuple[float, ...] = ()
-    turns: Iterator[int] = field(factory=count)
+    members: frozenset[int] = frozenset()
 
 
 class Arranged(tuple[Choice, ...]):  # noqa: SLOT001 - Python gives tuples no slots for attributes
@@ -124,35 +127,34 @@ class RoundRobin(Tiered):
     its own, so that calls for some of the providers get each of them equally often, and leave the others' turns alone.
 
     priorities: of all configured providers; without them, those of the candidates at hand decide on the tiers. Where
-    all of them differ, as where all are equal, the whole list is one ring: tiers of one candidate each would never
-    rotate, and who chose round robin and numbered the providers meant the numbers as their order.
+    no two are equal, the whole list is one ring: tiers of one candidate each would never rotate, and who chose round
+    robin and numbered the providers meant the numbers as their order.
     """
 
     def __init__(self, priorities: Sequence[int] = ()) -> None:
-        self._priorities = priorities
-        self._turns: dict[tuple[int, ...], Iterator[int]] = {}
+        self._priorities = tuple(priorities)
+        self._turns: dict[frozenset[int], int] = {}
 
     def arrange(self, choices: Sequence[Choice], /) -> tuple[Choice, ...]:
         known = self._priorities or [choice.priority for choice in choices]
-        one_ring = len(set(known)) in {1, len(known)}
-        tiers = [tuple(sorted(choices, key=_index))] if one_ring and choices else _by_priority(choices)
-        return Arranged.of(Tier(tier, turns=self._turn(tier)) for tier in tiers)
-
-    def _turn(self, tier: tuple[Choice, ...]) -> Iterator[int]:
-        members = tuple(choice.index for choice in tier)
-        self._turns[members] = turn = self._turns.pop(members, None) or count()
-        if len(self._turns) > MAX_RINGS:
-            del self._turns[next(iter(self._turns))]
-        return turn
-
-    def __call__(self, arranged: tuple[Choice, ...], view: View = BLANK, /) -> tuple[Choice, ...]:
-        return tuple(super().__call__(arranged, view))
+        distinct = len(set(known)) == len(known)
+        tiers = [tuple(sorted(choices, key=_index))] if distinct else _by_priority(choices)
+        return Arranged.of(
+            Tier(tier, members=frozenset(choice.index for choice in tier)) for tier in tiers if tier
+        )
 
     def _inside(self, tier: Tier, _view: View) -> Iterable[Choice]:
         choices = tier.choices
         size = len(choices)
-        start = next(tier.turns)
+        start = self._turn(tier.members)
         return (choices[place % size] for place in range(start, start + size))
+
+    def _turn(self, members: frozenset[int]) -> int:
+        turn = self._turns.get(members, 0)
+        self._turns[members] = turn + 1
+        if len(self._turns) > MAX_RINGS:
+            del self._turns[next(iter(self._turns))]
+        return turn
 
 
 class FirstThenNamed:
@@ -181,7 +183,7 @@ class Weighted(Tiered):
 
     def __init__(self, weights: Sequence[float], random: Random) -> None:
         self._weights = weights
-        self._random = random.random
+        self._random = random
 
     def arrange(self, choices: Sequence[Choice], /) -> tuple[Choice, ...]:
         live = [choice for choice in choices if self._weight(choice) > 0]
@@ -197,7 +199,7 @@ class Weighted(Tiered):
         if len(choices) == 1:
             yield choices[0]
             return
-        place = bisect(sums, self._random() * sums[-1], 0, len(sums) - 1)
+        place = bisect(sums, self._random.random() * sums[-1], 0, len(sums) - 1)
         yield choices[place]
         yield from sorted(choices[:place] + choices[place + 1 :], key=self._arrival)
 
@@ -206,7 +208,7 @@ class Weighted(Tiered):
 
         The instants of exponential clocks that run at the speed of the weights (Efraimidis and Spirakis 2006).
         """
-        return -log(1.0 - self._random()) / self._weight(choice)
+        return -log(1.0 - self._random.random()) / self._weight(choice)
 
 
 class LeastBusy(Tiered):
@@ -230,7 +232,7 @@ class ByDelay(Tiered):
     """
 
     def __init__(self, random: Random) -> None:
-        self._random = random.random
+        self._random = random
 
     def _inside(self, tier: Tier, view: View) -> Iterable[Choice]:
         choices = tier.choices
@@ -246,8 +248,8 @@ class ByDelay(Tiered):
 
     def _of_two(self, choices: tuple[Choice, ...], view: View) -> Choice:
         size = len(choices)
-        place = int(self._random() * size)
-        other = int(self._random() * (size - 1))
+        place = int(self._random.random() * size)
+        other = int(self._random.random() * (size - 1))
         one, two = choices[place], choices[other + (other >= place)]
         a, b = view.delay(one) or 0.0, view.delay(two) or 0.0
         if a == b:
