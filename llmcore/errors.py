@@ -83,7 +83,7 @@ class ProviderError(LlmError):
     retryable: bool = False
     failover: bool = False
     health: bool = False
-    retry_limit: ClassVar[int | None] = None
+    retry_limit: int | None = None
     maybe_billed: ClassVar[bool] = False
 
     def __init__(
@@ -227,7 +227,7 @@ class OverloadedError(ProviderError):
     retryable = True
     failover = True
     health = True
-    retry_limit: ClassVar[int | None] = 1
+    retry_limit: int | None = 1
 
 
 class ServerError(ProviderError):
@@ -318,7 +318,7 @@ class MalformedResponseError(ProviderError):
     retryable = True
     failover = True
     health = True
-    retry_limit: ClassVar[int | None] = 1
+    retry_limit: int | None = 1
 
 
 class GenerationFailedError(MalformedResponseError):

@@ -14,7 +14,11 @@ State: TypeAlias = Literal["closed", "open", "half_open", "isolated"]
 Kind: TypeAlias = Literal["call", "probe", "forced"]
 
 SLOTS: int = 10  # of the sliding window, which so covers between 9/10 and all of its seconds
-JITTER: float = 0.02  # share of its length by which an opening is shortened at most
+JITTER: tuple[float, ...] = (
+    0.0025,
+    0.0025,
+    0.1,
+)  # share by which the 1st, 2nd, each further opening is shortened
 DECAY: float = 600.0  # seconds closed after which openings are counted from one again
 SETTLED: int = -1
 
@@ -38,6 +42,14 @@ def open_length(config: BreakerConfig, opening: int) -> float:
     return min(config.open_time * 2.0 ** min(opening - 1, 60), config.max_open_time)
 
 
+def jitter(opening: int) -> float:
+    """Share of its length by which the `opening`-th opening (from 1) is shortened at most.
+
+    Herds matter where an outage lasts; in a short one the processes are still apart, and a probe in time is worth more.
+    """
+    return JITTER[min(opening, len(JITTER)) - 1]
+
+
 class Breaker:
     """`now` is in monotonic seconds. `told(old, new)` is called once for each change of state and must not raise.
 
@@ -47,8 +59,8 @@ class Breaker:
     An opening's end is due one length (`open_length`) after the first of the failures in a row that caused it; after
     now, where a rate caused it; after the previous opening's end, where a failed probe caused it: so slow traffic does
     not stretch the row of probes. It is due no earlier than half a length from now. Jitter shortens each by up to
-    `JITTER` of its length, so that processes drift apart. The law of growth is therefore: lengths never shrink and
-    never exceed `max_open_time`, and an opening lasts between (1/2 - JITTER) and 1 of its length.
+    `jitter` of its length, so that processes drift apart. The law of growth is therefore: lengths never shrink and
+    never exceed `max_open_time`, and an opening lasts between (1/2 - jitter) and 1 of its length.
 
     What was admitted before a change of state decides nothing after it and frees no slot. Where the breaker is
     disabled it admits everything and never changes, not even by hand.
@@ -211,7 +223,7 @@ class Breaker:
         self.openings += 1
         length = open_length(self._config, self.openings)
         due = max(anchor + length, now + length / 2)
-        self.opens_at = due - self._random.uniform(0.0, JITTER) * length
+        self.opens_at = due - self._random.uniform(0.0, jitter(self.openings)) * length
         self._forget()
         self._move("open")
 

@@ -32,7 +32,14 @@ from llmcore.manager.guard import Visit
 from llmcore.manager.log import note
 from llmcore.manager.plan import Plan, Setback, Step, goes_over
 from llmcore.manager.trail import Entry, Trail
-from llmcore.types import EmbeddingRequest, EmbeddingResponse, GenerationRequest, GenerationResponse, Message
+from llmcore.types import (
+    EmbeddingRequest,
+    EmbeddingResponse,
+    GenerationRequest,
+    GenerationResponse,
+    Message,
+    RequestWarning,
+)
 from llmcore.types.responses import Why
 
 if TYPE_CHECKING:
@@ -123,6 +130,13 @@ class Call(Generic[Q, T]):
             ends=self.ends,
         )
         self._plan = Plan(policy, manager.random, self.candidates)
+
+    def flags(self, won: Won[T]) -> tuple[RequestWarning, ...]:
+        """What the caller must be told of an answer that came after a refusal by policy."""
+        if self.refused_by is None or self.refused_by == won.candidate.guard.name:
+            return ()
+        words = f"{self.refused_by} refused by policy; another provider answered"
+        return (RequestWarning("allow_policy_fallback", words),)
 
     async def run(self) -> Won[T]:
         """The attempt that answered. Raises what the caller shall see: ProviderError or AllProvidersFailed."""
@@ -252,6 +266,8 @@ class Call(Generic[Q, T]):
     ) -> Step | None:
         if isinstance(error, ContextLengthError):
             self.candidates.outgrown(step.target)
+        elif isinstance(error, ContentFilterError):
+            self.refused_by = self.refused_by or candidate.guard.name
         elif isinstance(error, _OF_THE_KEY) and visit.seat.name is not None:
             self.candidates.burn(step.target, visit.seat.name)
         return self._next(lane, step, Setback(error, self.ends - self._clock.now()), candidate)
@@ -354,7 +370,7 @@ class Call(Generic[Q, T]):
         if request.providers:
             request = evolve(request, providers=())
         if why == "continue" and self.prefix is not None and isinstance(request, GenerationRequest):
-            return _continued(request, self.prefix)
+            return _continued(request, self.prefix)  # type: ignore[no-any-return]  # Q is one type at a time
         return request
 
     def _is_refusal(self, result: T) -> bool:

@@ -283,10 +283,9 @@ class ProviderManager:
         call.trail.succeeded(won.entry, response.attempts, now)
         self.answered(call, won, response.usage, now)
         attempts, skipped = call.trail.attempts, call.trail.skipped
-        if call.refused_by is not None and call.refused_by != won.candidate.guard.name:
-            words = f"{call.refused_by} refused by policy; another provider answered"
-            warning = RequestWarning("allow_policy_fallback", words)
-            response = evolve(response, warnings=(*response.warnings, warning))
+        flags: tuple[RequestWarning, ...] = call.flags(won)
+        if flags:
+            response = evolve(response, warnings=(*response.warnings, *flags))
         if attempts is response.attempts and not skipped:
             return response
         return evolve(response, attempts=attempts, skipped=skipped)

@@ -185,9 +185,10 @@ class ManagedStream:
         attempts = call.trail.attempts
         self._close("succeeded")
         skipped = call.trail.skipped
-        if attempts is event.attempts and not skipped:
+        flags = call.flags(won)
+        if attempts is event.attempts and not skipped and not flags:
             return event
-        return evolve(event, attempts=attempts, skipped=skipped)
+        return evolve(event, attempts=attempts, skipped=skipped, warnings=(*event.warnings, *flags))
 
     async def _go_on(self, error: ProviderError) -> Event:
         """What follows a break after the commit: an event that says how it goes on, or the error to raise."""

@@ -153,7 +153,7 @@ class GeminiWire(Wire):
         """
         error = super().make_error(evolve(facts, code=reason_of(facts.error) or facts.code))
         if type(error) is ServerError and error.status == 500:
-            error.retry_limit = 1  # type: ignore[misc]  # declared as a class's, read from the instance
+            error.retry_limit = 1
         return error
 
     def error_class(self, facts: ErrorFacts) -> type[ProviderError] | None:

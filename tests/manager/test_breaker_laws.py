@@ -250,7 +250,7 @@ class BreakerMachine(RuleBasedStateMachine):
         (self.breaker.succeed if good else self.breaker.fail)(one.permit, self.now)
         due = self.plain.settle(one, self.now, good)
         if due is not None:
-            assert due - JITTER * self.plain.length() <= self.breaker.opens_at <= due
+            assert due - max(JITTER) * self.plain.length() <= self.breaker.opens_at <= due
             self.plain.due = self.breaker.opens_at
 
     @invariant()

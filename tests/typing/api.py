@@ -8,7 +8,6 @@ from typing import assert_type
 import attrs
 
 import llmcore
-from llmcore.manager.guard import Guard
 from llmcore.testing import ScriptedProvider
 
 
@@ -18,10 +17,8 @@ class City:
     people: int
 
 
-def leaf_gate_and_composite(
-    leaf: llmcore.HttpProvider, gate: Guard, composite: llmcore.ProviderManager
-) -> None:
-    providers: list[llmcore.LlmProvider] = [leaf, gate, composite, ScriptedProvider("a")]
+def leaf_and_composite(leaf: llmcore.HttpProvider, composite: llmcore.ProviderManager) -> None:
+    providers: list[llmcore.LlmProvider] = [leaf, composite, ScriptedProvider("a")]
     nested: llmcore.LlmProvider = llmcore.ProviderManager(providers, llmcore.FallbackConfig())
     assert_type(nested.name, str)
 
