@@ -10,9 +10,10 @@ from typing import Any, Literal
 import anyio
 import httpx
 import pytest
+from attrs import evolve
 
 from llmcore import create_manager
-from llmcore.config import BreakerConfig, FallbackConfig, LlmConfig, ProviderConfig
+from llmcore.config import BreakerConfig, FallbackConfig, LlmConfig, ProviderConfig, TransportChoice
 from llmcore.errors import (
     AuthenticationError,
     InterChunkTimeout,
@@ -236,6 +237,22 @@ async def test_53_a_new_key_is_used_from_the_next_call_on(manage: Manage, make: 
     assert response.text == "hello"
     assert len(server.requests) == 2
     assert b"the-new-key" in server.requests[1]
+
+
+@pytest.mark.anyio
+async def test_53_out_of_a_configuration_that_is_read_again(ask: Ask, choice: TransportChoice) -> None:
+    """The refused key is asked once and then left alone; after `reload` the very next call goes with the new one."""
+    with Server(keeper("the-new-key")) as server:
+        config = ProviderConfig(**entry(server, "openai_compatible", choice))
+        manager = create_manager(LlmConfig([config], transport=choice), environ={})
+        try:
+            assert type(await failure(ask(manager))) is AuthenticationError
+            await manager.reload(LlmConfig([evolve(config, api_key="the-new-key")], transport=choice))
+            response = await ask(manager)
+        finally:
+            await manager.aclose()
+    assert outcomes(response) == [("p1", "success")]
+    assert [b"the-new-key" in request for request in server.requests] == [False, True]
 
 
 # --------------------------------------------------------------------------------------------- short outages

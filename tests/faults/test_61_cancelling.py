@@ -20,8 +20,8 @@ from llmcore.transport.fast import FastTransport
 from llmcore.transport.httpx_transport import HttpxTransport
 from llmcore.transport.limits import Limits
 from llmcore.types import ProviderStats
-from tests.faults.conftest import QUICK, entry
-from tests.faults.raw import GOOD, STREAM, Server, either, event, failed
+from tests.faults.conftest import QUICK, Manage, entry
+from tests.faults.raw import GOOD, STREAM, Server, either, event, failed, holding
 from tests.providers.dialects import OF_DIALECT, Replicate, Vendor, config_of
 from tests.transport.faults import GUARD, Blackhole, Peer, chunk
 
@@ -225,6 +225,19 @@ def test_61_while_a_manager_sleeps(call: str, backend: Literal["asyncio", "trio"
         assert (await manager.generate("hi")).text == "hello"
 
     run_simulated(main, backend=backend)
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_61_while_two_are_asked_side_by_side(manage: Manage, call: str) -> None:
+    """The first shows nothing, so the second was begun beside it; both are given up."""
+    with Server(holding()) as first, Server(holding()) as second, anyio.fail_after(GUARD):
+        manager = manage(first, second, fallback=FallbackConfig(patience=0.05))
+        await cancelled(manager, CALLS[call](), lambda: len(second.requests) == 1)
+        assert await first.closed()
+        assert await second.closed()
+        assert len(first.requests) == len(second.requests) == 1
+        for child in manager.stats().children:
+            check(child, requests=1, cancelled=1)
 
 
 class SlowToStop(Vendor):
