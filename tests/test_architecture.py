@@ -61,6 +61,23 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         set(),
         set(),
     ),  # filled below: it stands alone, so that it mirrors the wires and cannot share their mistakes
+    "simulate": (
+        GROUND - {"secret"}
+        | {
+            "check",
+            "clock",
+            "config",
+            "loader",
+            "manager",
+            "meter",
+            "prices",
+            "provider",
+            "simulate",
+            "testing",
+        },
+        {"anyio", "attrs", "matplotlib"},  # matplotlib inside functions only
+        {"asyncio", "time"},
+    ),
     "build": (
         GROUND | {"clock", "config", "loader", "manager", "prices", "provider", "providers", "transport"},
         {"anyio", "attrs", "httpx"},  # httpx for annotations only
@@ -85,6 +102,7 @@ CLI = (
         "provider",
         "providers",
         "sim",
+        "simulate",
         "sync",
         "clock",
     },
