@@ -146,6 +146,20 @@ def dripping(start: bytes, drip: bytes, pause: float = 0.05) -> Script:
     return script
 
 
+def trickling(*parts: bytes) -> Script:
+    """Answers every request with a stream of these parts, each written by itself and an HTTP chunk of its own."""
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.answer(STREAM)
+            for part in filter(None, parts):
+                await peer.send(chunk(part))
+                await asyncio.sleep(0)
+            await peer.send(LAST)
+
+    return script
+
+
 def cutting(data: bytes, *, reset: bool = False, after: Container[int] | None = None) -> Script:
     """Answers with `data` and ends the connection; by RST once the test has said `tell()` where `reset`.
 
