@@ -300,7 +300,8 @@ def simulate(
 @app.command
 def chaos(
     config: Annotated[
-        Path | None, Parameter(help="A configuration whose fallback settings are tried; left out: the defaults.")
+        Path | None,
+        Parameter(help="A configuration whose fallback settings are tried; left out: the defaults."),
     ] = None,
     /,
     *,

@@ -26,7 +26,7 @@ from llmcore.errors import (
     TotalTimeout,
 )
 from llmcore.manager.candidates import Candidate, Candidates
-from llmcore.manager.fit import needs_of
+from llmcore.manager.fit import estimate_tokens, needs_of
 from llmcore.manager.fleet import View
 from llmcore.manager.guard import Visit
 from llmcore.manager.log import note
@@ -211,6 +211,7 @@ class Call(Generic[Q, T]):
                 candidate.line,
                 now,
                 self.ends,
+                tokens=self._tokens() if candidate.guard.entrance.counts_tokens else 0,
                 forced=step.forced,
                 panic=step.panic,
                 avoid=self.candidates.burnt(step.target),
@@ -372,6 +373,12 @@ class Call(Generic[Q, T]):
         if why == "continue" and self.prefix is not None and isinstance(request, GenerationRequest):
             return _continued(request, self.prefix)  # type: ignore[no-any-return]  # Q is one type at a time
         return request
+
+    def _tokens(self) -> int:
+        """About how many tokens the request will cost its limits: the prompt, and the answer where it is capped."""
+        request = self.request
+        output = (request.max_tokens or 0) if isinstance(request, GenerationRequest) else 0
+        return estimate_tokens(request) + output
 
     def _is_refusal(self, result: T) -> bool:
         if not self.fleet.fallback.allow_policy_fallback or not isinstance(result, GenerationResponse):

@@ -103,7 +103,7 @@ class Candidates:
             ready = candidate.guard.readiness(candidate.line, now, sole=self._sole)
             if ready.reason:
                 passed.append((target, ready))
-            elif candidate.guard.turnstile.has_room:
+            elif candidate.guard.entrance.has_room:
                 return self._take(target, passed)
             elif waiting is None:
                 waiting = target
@@ -119,7 +119,7 @@ class Candidates:
         for target in self._stock():
             candidate = self.chosen[target]
             ready = candidate.guard.readiness(candidate.line, now, sole=False)
-            if not ready.reason and candidate.guard.turnstile.has_room:
+            if not ready.reason and candidate.guard.entrance.has_room:
                 return self._take(target, [])
         return None
 
@@ -135,7 +135,7 @@ class Candidates:
     def other_key(self, target: int, /) -> bool:
         candidate = self.chosen[target]
         burnt = self._burnt.get(target, frozenset())
-        return candidate.guard.turnstile.other_key(candidate.line.family, burnt, self._clock.now())
+        return candidate.guard.entrance.other_key(candidate.line.family, burnt, self._clock.now())
 
     def admits(self, target: int, /) -> bool:
         candidate = self.chosen[target]

@@ -49,6 +49,7 @@ class Fleet:
             fallback.fallbacks,
             random=random,
             weights=[guard.routing.weight for guard in guards],
+            priorities=[guard.routing.priority for guard in guards],
         )
         self._arranged: dict[tuple[str | None, tuple[str, ...]], tuple[Choice, ...]] = {}
         self._policies: dict[int, Policy] = {}
@@ -81,7 +82,8 @@ class Fleet:
         made = self._policies.get(candidates)
         if made is None:
             fallback = self.fallback
-            attempts = fallback.max_attempts or min(MAX_ATTEMPTS, candidates * (1 + fallback.retries))
+            keys = sum(guard.entrance.keys - 1 for guard in self.guards)  # another key is no retry
+            attempts = fallback.max_attempts or min(MAX_ATTEMPTS, candidates * (1 + fallback.retries) + keys)
             made = self._policies[candidates] = Policy(
                 fallback.retries,
                 attempts,
@@ -131,7 +133,7 @@ class View:
     def load(self, choice: Choice) -> float:
         """Calls in flight as a share of the limit, or their number where there is none."""
         guard = self._fleet.guards[choice.index]
-        busy = guard.turnstile.in_flight + guard.turnstile.waiting
+        busy = guard.entrance.in_flight + guard.entrance.waiting
         limit = guard.routing.max_in_flight
         return busy / limit if limit else float(busy)
 

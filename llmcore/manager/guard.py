@@ -20,8 +20,9 @@ from llmcore.errors import (
     QuotaExhaustedError,
 )
 from llmcore.manager.breaker import Breaker, Permit
-from llmcore.manager.entrance import Pass, Turnstile, family
+from llmcore.manager.entrance import Entrance, Pass
 from llmcore.manager.log import note
+from llmcore.manager.pace import family
 from llmcore.manager.pulse import Pulse
 from llmcore.provider import LlmProvider, Priced, Seat, Seated
 from llmcore.types import ModelInfo, ProviderStats, Usage
@@ -89,7 +90,7 @@ class Guard:
         self._made_for = (fallback.breaker, fallback.max_queue, fallback.pace, pool_timeout)
         self._priced = provider if isinstance(provider, Priced) else None
         seats: Sequence[Seat] = provider.seats if isinstance(provider, Seated) else ()
-        self.turnstile: Turnstile = Turnstile(
+        self.entrance: Entrance = Entrance(
             self.name,
             seats or (Seat(None, 1.0, provider),),
             self.routing,
@@ -110,7 +111,7 @@ class Guard:
 
     @property
     def in_flight(self) -> int:
-        return self.turnstile.in_flight
+        return self.entrance.in_flight
 
     def __repr__(self) -> str:
         return f"<Guard {self.name}: {self.in_flight} in flight>"
@@ -147,9 +148,9 @@ class Guard:
                 return Readiness(float("inf"), "isolated", "isolated by hand")
             if not sole or self._config.block_sole:
                 return self._open(breaker, now)
-        at = self.turnstile.ready_at(line.family, now)
+        at = self.entrance.ready_at(line.family, now)
         if at > now:
-            if at == float("inf"):
+            if self.entrance.all_disabled(now):
                 return Readiness(at, "no_usable_key", "every key has been refused")
             return Readiness(at, "resting", f"wants to be left alone for {at - now:.3g} s more")
         if line.aside_until > now:
@@ -179,9 +180,9 @@ class Guard:
             raise OverloadedError("left alone by its breaker", provider=self.name, retry_after=wait)
         permit = breaker.enter(now, forced=forced, panic=panic)
         try:
-            passed = self.turnstile.try_enter(line.family, tokens, now, avoid=avoid)
+            passed = self.entrance.try_enter(line.family, tokens, now, avoid=avoid)
             if passed is None:
-                passed = await self.turnstile.enter(line.family, tokens, ends, avoid=avoid)
+                passed = await self.entrance.enter(line.family, tokens, ends, avoid=avoid)
                 now = self._clock.now()
         except BaseException:
             breaker.release(permit)
@@ -236,7 +237,7 @@ class Guard:
         for line in self._meant(model):
             line.breaker.reset()
             line.aside_until = 0.0
-        self.turnstile.reset()
+        self.entrance.reset()
 
     def stats(self) -> ProviderStats:
         """The provider's figures; `state` is "ok" or the worst of its breakers'."""
@@ -303,7 +304,7 @@ class Visit:
                 line.breaker.release(self._permit)
             if error is not None or line.aside_until:
                 guard.learn(line, error, now)
-            guard.turnstile.learn(self.passed, error)
+            guard.entrance.learn(self.passed, error)
             self._leave(now, used_tokens)
 
     def cancel(self, now: float) -> None:
@@ -315,4 +316,4 @@ class Visit:
 
     def _leave(self, now: float, used_tokens: int | None) -> None:
         self.line.pulse.ended(self._beat, now)
-        self._guard.turnstile.leave(self.passed, used_tokens)
+        self._guard.entrance.leave(self.passed, used_tokens)

@@ -86,7 +86,7 @@ class Trail:
         """The attempt has answered and says that it `made` these."""
         if entry.made:
             return
-        if made and entry.plain and len(self._entries) == 1:
+        if made and entry.plain and len(self._entries) == 1 and made[0].key == entry.key:
             entry.made = made
         else:
             self._end(entry, made, "success", now)
@@ -146,5 +146,5 @@ class Trail:
             made = (attempt,)
         offset = entry.started - self.began
         placed = [evolve(attempt, started_s=offset + (attempt.started_s or 0.0)) for attempt in made]
-        placed[0] = evolve(placed[0], wait_s=entry.wait, why=entry.why)
+        placed[0] = evolve(placed[0], wait_s=entry.wait, why=entry.why, key=placed[0].key or entry.key)
         entry.made = tuple(placed)

@@ -307,7 +307,7 @@ def test_34_and_48_hold_at_every_moment_of_a_crowd(
                     group.start_soon(client, delay, operation)
             watching.cancel_scope.cancel()
         check(manager.stats())
-        assert all(guard.in_flight == 0 and guard.turnstile.has_room for guard in manager.fleet.guards)
+        assert all(guard.in_flight == 0 and guard.entrance.has_room for guard in manager.fleet.guards)
 
     run_simulated(main, backend=backend)
 

@@ -177,7 +177,7 @@ def test_42_cancelling_at_any_point_leaves_nothing_behind(operation: str, script
         for one in (stats, *stats.children):
             assert one.in_flight == 0, (step, one)
             assert one.requests == one.successes + one.failures + one.cancelled
-        assert all(guard.in_flight == 0 and guard.turnstile.has_room for guard in manager.fleet.guards), step
+        assert all(guard.in_flight == 0 and guard.entrance.has_room for guard in manager.fleet.guards), step
         assert all(provider.open_streams == 0 for provider in providers), step
         assert stats.failures == 0, "a cancellation is no failure"
     assert False in outcomes, "no step hit a running call"
