@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import anyio
 import pytest
+import trustme
 from attrs import evolve
 
 from llmcore import create_manager, create_provider
@@ -48,6 +49,11 @@ def anyio_backend(setup: tuple[str, TransportChoice]) -> str:
 @pytest.fixture
 def choice(setup: tuple[str, TransportChoice]) -> TransportChoice:
     return setup[1]
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
 
 
 @pytest.fixture
