@@ -244,7 +244,7 @@ def resolving(to: list[str]) -> Callable[..., Any]:
 
     def look_up(host: Any, port: Any, family: int = 0, kind: int = 0, proto: int = 0, flags: int = 0) -> Any:
         if host not in (NAME, NAME.encode()):
-            return real(host, port, family, type, proto, flags)
+            return real(host, port, family, kind, proto, flags)
         found: list[Any] = []
         for address in to:
             found += real(address, port, 0, kind or socket.SOCK_STREAM, proto)[:1]
@@ -257,7 +257,7 @@ def resolving(to: list[str]) -> Callable[..., Any]:
     "order", [["::1", "127.0.0.1"], ["127.0.0.1", "::1"]], ids=["dead first", "dead last"]
 )
 async def test_66_a_dead_ipv6_address_does_not_keep_from_the_ipv4_one(
-    make: Make, ask: Ask, monkeypatch: pytest.MonkeyPatch, order: list[str]
+    make: Make, monkeypatch: pytest.MonkeyPatch, order: list[str]
 ) -> None:
     with Server(healthy()) as server, dead_twin(server.port) as works:
         if not works:
@@ -265,7 +265,7 @@ async def test_66_a_dead_ipv6_address_does_not_keep_from_the_ipv4_one(
         monkeypatch.setattr(socket, "getaddrinfo", resolving(order))
         address = server.base_url.replace("127.0.0.1", NAME)
         with anyio.fail_after(GUARD):
-            assert (await ask(make(address, connect=3.0))).text == "hello"
+            assert (await make(address, connect=3.0).generate("hi")).text == "hello"
 
 
 async def test_66_two_dead_addresses_are_one_connection_error(
