@@ -7,7 +7,6 @@ from llmcore.chaos.nouns import Bounds, Break, Scenario, Traffic, Way
 _STREAM: tuple[Way, ...] = ("stream",)
 _WHOLE: tuple[Way, ...] = ("generate",)
 _ONCE = Bounds(broken=1)
-_FEW = Bounds(seconds=15.0)
 
 UNICODE = "Grüße an 東京, 👩‍👩‍👧 und Ωμέγα: naïve façade, e\u0301 €5 🇳🇴 — ok."
 
