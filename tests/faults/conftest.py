@@ -82,17 +82,29 @@ async def make(choice: TransportChoice, anyio_backend: str) -> AsyncIterator[Mak
 
 @pytest.fixture
 async def manage(choice: TransportChoice, anyio_backend: str) -> AsyncIterator[Manage]:
-    """`manage(first, second)` gives a manager over providers "p1" and "p2"; closed at the end."""
+    """`manage(first, second)` gives a manager over providers "p1" and "p2"; closed at the end.
+
+    first: limits of the first provider alone; the others hold for all of them and for the manager.
+    """
     made: list[ProviderManager] = []
 
     def build(
         *places: Server | str,
         kind: str = "openai_compatible",
         fallback: FallbackConfig | None = None,
+        first: Timeouts | None = None,
         **limits: float,
     ) -> ProviderManager:
+        own = [first] + [None] * len(places)
         providers = [
-            ProviderConfig(**{**entry(at, kind, choice), "name": f"p{number}", "priority": number})
+            ProviderConfig(
+                **{
+                    **entry(at, kind, choice),
+                    "name": f"p{number}",
+                    "priority": number,
+                    "timeouts": own[number - 1],
+                }
+            )
             for number, at in enumerate(places, 1)
         ]
         config = LlmConfig(

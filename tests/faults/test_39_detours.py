@@ -33,6 +33,8 @@ from tests.transport.faults import Peer, chunk
 
 pytestmark = pytest.mark.anyio
 
+COVERED = (39, 40, 41)
+
 # ----------------------------------------------------------------------------------------------- redirects
 
 STATUSES = [300, 301, 302, 303, 304, 307, 308]
