@@ -33,6 +33,8 @@ def wrong_text(case: Case, call: Seen) -> str | None:
         return f"text came twice ({shape})"
     if is_subsequence(text, expected):
         return f"text is missing inside the answer ({shape})"
+    if is_subsequence(expected, text):
+        return f"more text came out than the provider said ({shape})"
     return f"another text than the provider's came out ({shape})"
 
 

@@ -90,6 +90,11 @@ class Ground:
         )
 
     @property
+    def met(self) -> bool:
+        """Whether some simulator was asked for a fault."""
+        return any(record.fault is not None for sim in self.sims.values() for record in sim.requests)
+
+    @property
     def connections(self) -> dict[str, int]:
         """Connections that are open now, by provider."""
         return {name: sim.counters.connections_open for name, sim in self.sims.items()}

@@ -39,6 +39,7 @@ def judge(case: Case) -> Finding:
     slowest = max((call.seconds for call in case.calls), default=0.0)
     return evolve(
         finding,
+        sentence=finding.sentence if case.met else f"{finding.sentence} (the fault did not come about)",
         attempts=attempts(case),
         at_broken=attempts_at(case, case.facts.broken),
         seconds=published(case, slowest),

@@ -44,7 +44,7 @@ class Break:
     what the broken provider's address leads to instead. everyone: all providers are broken so. no_prefill: the others
     refuse a request that ends with a beginning of the answer. same_window: all context windows are known and equal.
     trap: the broken answer redirects to an address that must stay unvisited. reset_after_s: its connections are cut so
-    long after its first request.
+    long after its first request. way: for calls of this way alone.
     """
 
     label: str = ""
@@ -56,6 +56,7 @@ class Break:
     same_window: bool = False
     trap: bool = False
     reset_after_s: float | None = None
+    way: Way | None = None
 
 
 @frozen
@@ -114,6 +115,11 @@ class Scenario:
     @property
     def public(self) -> bool:
         return self.id.startswith("S")
+
+    @property
+    def cases(self) -> tuple[tuple[Break, Way], ...]:
+        """Every way of every break."""
+        return tuple((broke, way) for broke in self.breaks for way in self.ways if broke.way in {None, way})
 
 
 # ------------------------------------------------------------------------------------------------ what was seen
@@ -194,7 +200,7 @@ class Facts:
 class Case:
     """One way of one break of a scenario, run once: everything that was seen from both sides.
 
-    late_s: how late the machine itself was. leaks: what was still there after everything was closed. trapped: requests
+    met: whether the fault came about. late_s: how late the machine itself was. leaks: what was still there after everything was closed. trapped: requests
     at the address that must stay unvisited.
     """
 
@@ -204,6 +210,7 @@ class Case:
     facts: Facts
     calls: tuple[Seen, ...]
     hits: tuple[Hit, ...]
+    met: bool = True
     late_s: float = 0.0
     leaks: tuple[str, ...] = ()
     trapped: int = 0

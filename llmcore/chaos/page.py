@@ -18,13 +18,13 @@ font:16px/1.5 system-ui,sans-serif}h1{font-size:1.6rem;margin:0 0 .25rem}h2{font
 p{margin:.25rem 0}.dim{color:var(--dim)}.figures{display:flex;flex-wrap:wrap;gap:.75rem;margin:1rem 0;padding:0;list-style:none}
 .figures li{background:var(--soft);border:1px solid var(--line);border-radius:.5rem;padding:.5rem .9rem;min-width:6rem}
 .figures b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}
-.row,.head{display:grid;grid-template-columns:3.2rem minmax(8rem,15rem) 5.2rem 4.5rem 5rem 1fr;gap:.6rem;align-items:baseline}
+.row,.head{display:grid;grid-template-columns:3rem 14rem 4.5rem 4.5rem 4.5rem minmax(0,1fr);gap:.9rem;align-items:baseline}
 .head{color:var(--dim);font-size:.85rem;padding:.3rem .5rem .3rem 1.6rem;border-bottom:1px solid var(--line)}
 details{border-bottom:1px solid var(--line)}summary{cursor:pointer;padding:.4rem .5rem .4rem 1.6rem;list-style:none;position:relative}
 summary::-webkit-details-marker{display:none}summary::before{content:"\\25b8";position:absolute;left:.5rem;color:var(--dim)}
 details[open]>summary::before{content:"\\25be"}summary:hover{background:var(--soft)}
 summary:focus-visible{outline:2px solid var(--safe);outline-offset:-2px}
-.n{text-align:right;font-variant-numeric:tabular-nums}.id{font-variant-numeric:tabular-nums;color:var(--dim)}
+.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}.id{font-variant-numeric:tabular-nums;color:var(--dim)}
 .v{font-weight:600}.pass{color:var(--pass)}.partial{color:var(--partial)}.safe{color:var(--safe)}.fail{color:var(--fail)}
 .more{padding:.2rem .5rem .8rem 1.6rem}table{border-collapse:collapse;width:100%;font-size:.92rem}
 th,td{text-align:left;padding:.25rem .6rem .25rem 0;vertical-align:top;border-bottom:1px solid var(--line)}

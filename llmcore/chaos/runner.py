@@ -94,9 +94,8 @@ class _Run:
         ordered = sorted(scenarios, key=lambda one: -one.traffic.calls * one.traffic.every_s)
         async with anyio.create_task_group() as group:
             for scenario in ordered:
-                cases = [(broke, way) for broke in scenario.breaks for way in scenario.ways]
-                group.start_soon(self._scenario, scenario, cases)
-                await anyio.sleep(self.settings.profile.stagger_s * len(cases))
+                group.start_soon(self._scenario, scenario, scenario.cases)
+                await anyio.sleep(self.settings.profile.stagger_s * len(scenario.cases))
 
     async def _scenario(self, scenario: Scenario, cases: Sequence[tuple[Break, Way]]) -> None:
         findings: list[Finding | None] = [None] * len(cases)
@@ -148,7 +147,7 @@ async def _run_once(settings: Tested, scenario: Scenario, broke: Break, way: Way
             manager = _manager(settings, ground, broke)
             ground.begin()
             calls = await _traffic(settings, scenario, way, manager, ground)
-            hits = ground.hits()
+            hits, met = ground.hits(), ground.met or broke.address != "sim"
             late_s = 0.0 if scenario.alone else watch.late_since(mark)
             leaks = await _closed(manager, ground, scenario)
             trapped = ground.trapped
@@ -156,7 +155,7 @@ async def _run_once(settings: Tested, scenario: Scenario, broke: Break, way: Way
     facts = settings.facts()
     if broke.same_window:
         facts = evolve(facts, windows=tuple((name, 1) for name in settings.names))
-    return Case(scenario, broke, way, facts, calls, hits, late_s, leaks, trapped)
+    return Case(scenario, broke, way, facts, calls, hits, met, late_s, leaks, trapped)
 
 
 async def _traffic(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from llmcore.chaos.faults import FAULTS
+from llmcore.chaos.faults_answers import MORE_FAULTS
 from llmcore.chaos.nouns import Scenario
 from llmcore.chaos.public import PUBLIC
 from llmcore.errors import ConfigurationError
 
-SCENARIOS: tuple[Scenario, ...] = (*PUBLIC, *FAULTS)
+SCENARIOS: tuple[Scenario, ...] = (*PUBLIC, *FAULTS, *MORE_FAULTS)
 
 
 def chosen(only: Iterable[str]) -> tuple[Scenario, ...]:

@@ -101,6 +101,7 @@ def _show(card: harness.Scorecard, screen: Screen) -> None:
     screen.line()
     if len(card.public) == 16:
         screen.show(_beside(card))
+        screen.line("The others: Failover Bench, 2026-09-12, the same faults measured by another harness.")
         screen.line()
     for line in summary(card):
         screen.line(line)

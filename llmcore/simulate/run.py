@@ -29,11 +29,14 @@ TICKS = 200
 
 @frozen
 class Run:
-    """What one configuration came to. calls: in the order in which they began. attempts: of each of them."""
+    """What one configuration came to. calls: in the order in which they began. attempts: of each of them, where kept.
+    openings: of the breakers, by provider: the seconds at which they were noticed.
+    """
 
     setup: Setup
     calls: tuple[Seen, ...]
     loads: Mapping[str, Load]
+    openings: Mapping[str, tuple[float, ...]]
     attempts: tuple[tuple[Call, tuple[Attempt, ...]], ...] = ()
 
 
@@ -88,6 +91,31 @@ def _chance(scenario: Scenario, what: str) -> Random:
     return Random(f"{scenario.seed}/{what}")  # noqa: S311 - a simulation
 
 
+class _Watch:
+    """Looks at the manager's breakers whenever a call has ended; no opening fits between two looks."""
+
+    def __init__(self, manager: ProviderManager) -> None:
+        self._guards = manager.fleet.guards
+        self._known: dict[tuple[str, str], tuple[int, bool]] = {}
+        self._found: dict[str, list[float]] = {guard.name: [] for guard in self._guards}
+
+    def look(self, at: float) -> None:
+        for guard in self._guards:
+            for line in guard.lines.values():
+                breaker = line.breaker
+                if not breaker.openings:
+                    continue
+                is_open = breaker.state == "open"
+                key = (guard.name, line.family)
+                before, was_open = self._known.get(key, (0, False))
+                if is_open and (breaker.openings != before or not was_open):
+                    self._found[guard.name].append(at)
+                self._known[key] = (breaker.openings, is_open)
+
+    def openings(self) -> dict[str, tuple[float, ...]]:
+        return {name: tuple(found) for name, found in self._found.items()}
+
+
 class _Play:
     """One run of one setup."""
 
@@ -106,6 +134,7 @@ class _Play:
         manager = ProviderManager(
             providers, setup.fallback, timeouts=setup.limits, random=_chance(scenario, "manager")
         )
+        watch = _Watch(manager)
         told = 0
         async with anyio.create_task_group() as group:
             for call in scenario.traffic.calls(scenario.duration, _chance(scenario, "traffic")):
@@ -113,7 +142,7 @@ class _Play:
                 if wait > 0:
                     await anyio.sleep(wait)
                 self._seen.append(None)
-                group.start_soon(self._one, manager, call, len(self._seen) - 1)
+                group.start_soon(self._one, manager, watch, call, len(self._seen) - 1)
                 if self._tick is not None and call.at >= told * scenario.duration / TICKS:
                     told += 1
                     self._tick(call.at / scenario.duration)
@@ -122,9 +151,9 @@ class _Play:
             self._tick(1.0)
         calls = tuple(call for call in self._seen if call is not None)
         loads = {provider.name: provider.load for provider in providers}
-        return Run(setup, calls, loads, tuple(self._attempts))
+        return Run(setup, calls, loads, watch.openings(), tuple(self._attempts))
 
-    async def _one(self, manager: ProviderManager, call: Call, place: int) -> None:
+    async def _one(self, manager: ProviderManager, watch: _Watch, call: Call, place: int) -> None:
         began = anyio.current_time()
         first: float | None = None
         attempts: tuple[Attempt, ...] = ()
@@ -142,5 +171,6 @@ class _Play:
         except ProviderError as error:
             outcome, attempts = error.outcome, error.attempts
         self._seen[place] = seen(call.at, anyio.current_time() - began, outcome, first, attempts)
+        watch.look(call.at + anyio.current_time() - began)
         if self._keep:
             self._attempts.append((call, attempts))

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import anyio
 import pytest
+import trustme
 from attrs import evolve
 
 from llmcore import create_manager, create_provider
@@ -50,6 +51,11 @@ def choice(setup: tuple[str, TransportChoice]) -> TransportChoice:
     return setup[1]
 
 
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
 @pytest.fixture
 async def make(choice: TransportChoice, anyio_backend: str) -> AsyncIterator[Make]:
     """`make(server)` or `make(url)` gives a provider there; limits are names of Timeouts. All are closed at the end."""
@@ -76,17 +82,29 @@ async def make(choice: TransportChoice, anyio_backend: str) -> AsyncIterator[Mak
 
 @pytest.fixture
 async def manage(choice: TransportChoice, anyio_backend: str) -> AsyncIterator[Manage]:
-    """`manage(first, second)` gives a manager over providers "p1" and "p2"; closed at the end."""
+    """`manage(first, second)` gives a manager over providers "p1" and "p2"; closed at the end.
+
+    first: limits of the first provider alone; the others hold for all of them and for the manager.
+    """
     made: list[ProviderManager] = []
 
     def build(
         *places: Server | str,
         kind: str = "openai_compatible",
         fallback: FallbackConfig | None = None,
+        first: Timeouts | None = None,
         **limits: float,
     ) -> ProviderManager:
+        own = [first] + [None] * len(places)
         providers = [
-            ProviderConfig(**{**entry(at, kind, choice), "name": f"p{number}", "priority": number})
+            ProviderConfig(
+                **{
+                    **entry(at, kind, choice),
+                    "name": f"p{number}",
+                    "priority": number,
+                    "timeouts": own[number - 1],
+                }
+            )
             for number, at in enumerate(places, 1)
         ]
         config = LlmConfig(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from llmcore.errors import ProviderError
@@ -50,12 +51,17 @@ async def refusal(make: Make, ask: Ask, whole: bytes, events: bytes | None = Non
         return await failure(ask(make(server)))
 
 
-async def whole_of(make: Make, kind: str, body: bytes) -> GenerationResponse:
+async def wholes(make: Make, kind: str, bodies: Sequence[bytes]) -> list[GenerationResponse]:
+    """What a provider of that dialect makes of each of these answers."""
     status = OF_DIALECT[kind].chat_status
-    with Server(serving(http(body, status))) as server:
-        return await generate(make(server, kind=kind, config=NAMED))
+    with Server(serving(*(http(body, status) for body in bodies))) as server:
+        provider = make(server, kind=kind, config=NAMED)
+        return [await generate(provider) for _ in bodies]
 
 
-async def stream_of(make: Make, kind: str, body: bytes) -> GenerationResponse:
-    with Server(serving(http(body, kind=OF_DIALECT[kind].stream_type))) as server:
-        return await stream(make(server, kind=kind))
+async def streams(make: Make, kind: str, bodies: Sequence[bytes]) -> list[GenerationResponse]:
+    """The same of each of these streams."""
+    stream_type = OF_DIALECT[kind].stream_type
+    with Server(serving(*(http(body, kind=stream_type) for body in bodies))) as server:
+        provider = make(server, kind=kind)
+        return [await stream(provider) for _ in bodies]

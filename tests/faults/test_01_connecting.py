@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,14 +11,14 @@ import trustme
 
 from llmcore.config import TransportChoice
 from llmcore.errors import ConnectionRefused, ConnectionReset, ConnectTimeout, DNSError, TLSError
-from llmcore.transport.base import Transport
-from llmcore.transport.fast import FastTransport
-from llmcore.transport.httpx_transport import HttpxTransport
 from tests.faults.conftest import Ask, Make, failure, outcomes, rfh
 from tests.faults.raw import KEY, Server, cutting, healthy
+from tests.faults.tls import server_tls, trusting
 from tests.transport.faults import Blackhole, Peer
 
 pytestmark = pytest.mark.anyio
+
+COVERED = (1, 2, 3, 4, 5, 6)
 
 
 async def test_00_nothing_is_wrong(make: Make, ask: Ask) -> None:
@@ -90,24 +89,6 @@ async def test_03_syn_dropped(make: Make, ask: Ask) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- TLS
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def server_tls(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
-
-
-def trusting(choice: TransportChoice, authority: trustme.CA) -> Transport:
-    """The transport of that kind, with this authority among those it trusts."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return FastTransport(tls=context) if choice == "fast" else HttpxTransport(tls=context)
 
 
 async def test_04_trusted(make: Make, ask: Ask, choice: TransportChoice, authority: trustme.CA) -> None:

@@ -11,6 +11,8 @@ from tests.transport.faults import CHUNKED, chunk
 
 pytestmark = pytest.mark.anyio
 
+COVERED = (7, 8, 9, 10)
+
 SOON = 0.25
 
 HALF_OPEN = {

@@ -31,6 +31,8 @@ from tests.transport.faults import CHUNKED, Peer, chunk
 
 pytestmark = pytest.mark.anyio
 
+COVERED = (11, 12, 13, 14, 15)
+
 SSE_OF_100 = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 10000\r\n\r\n"
 
 

@@ -30,6 +30,8 @@ from tests.transport.faults import chunk
 
 pytestmark = pytest.mark.anyio
 
+COVERED = (20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)
+
 SOON = 0.25
 TEXT = "añ€😀\u200d👩\u0301z"
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from llmcore import Price
+from llmcore.config import TransportChoice
 from llmcore.errors import MalformedResponseError, QuotaExhaustedError, ServerError
-from tests.faults.conftest import Ask, Make, failure, generate, stream
+from tests.faults.conftest import SETUPS, Ask, Make, failure, generate, stream
 from tests.faults.odd import (
     NAMED,
     answer,
@@ -18,9 +19,9 @@ from tests.faults.odd import (
     calls_in,
     chunk_of,
     refusal,
-    stream_of,
+    streams,
     whole_calls,
-    whole_of,
+    wholes,
 )
 from tests.faults.raw import DONE, MODEL, Server, completion, either, event, http, serving, streamed
 from tests.providers.dialects import OF_DIALECT, TEXT
@@ -28,6 +29,13 @@ from tests.providers.dialects import OF_DIALECT, TEXT
 COVERED = (42, 43, 44, 45)
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=[name for name in SETUPS if "trio" not in name])
+def setup(request: pytest.FixtureRequest) -> tuple[str, TransportChoice]:
+    """Both transports on one loop: what is tested here is how bytes are read."""
+    return SETUPS[request.param]
+
 
 COUNTING = ("openai", "openai_responses", "anthropic", "gemini", "ollama", "cohere", "replicate")
 STREAMING = COUNTING[:-1]
@@ -81,16 +89,16 @@ def spoiled(body: bytes, number: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", COUNTING)
 async def test_43_usage_that_is_no_count_is_unknown(make: Make, kind: str) -> None:
-    for number in ODD_NUMBERS:
-        response = await whole_of(make, kind, spoiled(OF_DIALECT[kind].answer(), number))
+    bodies = [spoiled(OF_DIALECT[kind].answer(), number) for number in ODD_NUMBERS]
+    for number, response in zip(ODD_NUMBERS, await wholes(make, kind, bodies), strict=True):
         assert response.text == TEXT
         assert (response.usage.input_tokens, response.usage.output_tokens) == (None, 3), number
 
 
 @pytest.mark.parametrize("kind", STREAMING)
 async def test_43_in_streams_too(make: Make, kind: str) -> None:
-    for number in (b"NaN", b"1e999", b"12345678901234567890"):
-        response = await stream_of(make, kind, spoiled(OF_DIALECT[kind].stream(), number))
+    bodies = [spoiled(OF_DIALECT[kind].stream(), number) for number in ODD_NUMBERS]
+    for number, response in zip(ODD_NUMBERS, await streams(make, kind, bodies), strict=True):
         assert response.text == TEXT
         assert (response.usage.input_tokens, response.usage.output_tokens) == (None, 3), number
 
@@ -110,10 +118,11 @@ async def test_43_a_vector_with_what_is_no_number_is_refused(make: Make, kind: s
         "cohere": b'{"embeddings":{"float":[[0.5,%s]]}}',
         "huggingface": b"[[0.5,%s]]",
     }
-    for number in (b"NaN", b"Infinity", b"-Infinity", b"1e999", b"1e39", b"null", b'"1"', b"[1]", b"9" * 400):
-        with Server(serving(http(bodies[kind] % number))) as server:
-            error = await failure(make(server, kind=kind).embed("hi"))
-        assert type(error) is MalformedResponseError, number
+    numbers = (b"NaN", b"Infinity", b"-Infinity", b"1e999", b"1e39", b"null", b'"1"', b"[1]", b"9" * 400)
+    with Server(serving(*(http(bodies[kind] % number) for number in numbers))) as server:
+        provider = make(server, kind=kind)
+        for number in numbers:
+            assert type(await failure(provider.embed("hi"))) is MalformedResponseError, number
 
 
 async def test_43_a_vector_may_hold_a_large_integer(make: Make) -> None:
@@ -177,8 +186,9 @@ async def test_44_odd_usage_is_unknown_and_never_costs_less_than_nothing(
 
 @pytest.mark.parametrize("kind", COUNTING)
 async def test_44_in_every_dialect(make: Make, kind: str) -> None:
-    for number in (b"-7", b'"seven"', b"7.5", b"null", b"{}"):
-        response = await whole_of(make, kind, spoiled(OF_DIALECT[kind].answer(), number))
+    numbers = (b"-7", b'"seven"', b"7.5", b"null", b"{}")
+    bodies = [spoiled(OF_DIALECT[kind].answer(), number) for number in numbers]
+    for number, response in zip(numbers, await wholes(make, kind, bodies), strict=True):
         assert response.text == TEXT
         assert response.usage.input_tokens is None, number
 

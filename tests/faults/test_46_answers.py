@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from llmcore.config import TransportChoice
 from llmcore.errors import MalformedResponseError
 from llmcore.providers.base import MAX_PAGES
-from tests.faults.conftest import Ask, Make, failure, stream
-from tests.faults.odd import answer, call, calls_in, chunk_of, refusal, stream_of, whole_calls, whole_of
+from tests.faults.conftest import SETUPS, Ask, Make, failure, stream
+from tests.faults.odd import answer, call, calls_in, chunk_of, refusal, streams, whole_calls, wholes
 from tests.faults.raw import DONE, Server, completion, event, http, serving, streamed
 from tests.providers.dialects import OF_DIALECT, TEXT
 from tests.transport.faults import Peer
@@ -19,6 +20,13 @@ from tests.transport.faults import Peer
 COVERED = (46, 47, 48, 49, 50)
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=[name for name in SETUPS if "trio" not in name])
+def setup(request: pytest.FixtureRequest) -> tuple[str, TransportChoice]:
+    """Both transports on one loop: what is tested here is how bytes are read."""
+    return SETUPS[request.param]
+
 
 # ------------------------------------------------------------------------------------------------ tool calls
 
@@ -117,15 +125,14 @@ ENDINGS = {
 async def test_48_in_every_dialect(make: Make, kind: str) -> None:
     field = ENDINGS[kind].partition(b":")[0]
     dialect = OF_DIALECT[kind]
-    for reason in (b'"surprise"', b"null"):
-        whole = dialect.answer().replace(ENDINGS[kind], field + b": " + reason)
-        assert whole != dialect.answer()
-        response = await whole_of(make, kind, whole)
-        assert (response.text, response.finish_reason) == (TEXT, "unknown")
+    bodies = [
+        dialect.answer().replace(ENDINGS[kind], field + b": " + reason) for reason in (b'"surprise"', b"null")
+    ]
     events = dialect.stream().replace(ENDINGS[kind], field + b': "surprise"')
-    assert events != dialect.stream()
-    response = await stream_of(make, kind, events)
-    assert (response.text, response.finish_reason) == (TEXT, "unknown")
+    assert dialect.answer() not in bodies
+    assert dialect.stream() != events
+    for response in [*await wholes(make, kind, bodies), *await streams(make, kind, [events])]:
+        assert (response.text, response.finish_reason) == (TEXT, "unknown")
 
 
 # ---------------------------------------------------------------------------------------------------- vectors

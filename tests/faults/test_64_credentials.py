@@ -211,7 +211,7 @@ ASKING: dict[str, Callable[[LlmProvider], Awaitable[Any]]] = {
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", OF_DIALECT)
 async def test_67_in_every_dialect_and_call(make: Make, kind: str) -> None:
-    for status in (200, 400, 401, 429, 500):
+    for status in (200, 401, 500):
         body = OF_DIALECT[kind].error(status, f"you sent {CANARY}, not a key")
         with Server(serving(http(body, status))) as server, anyio.fail_after(GUARD):
             provider = make(server, kind=kind, config={"api_key": CANARY, "text_model": "acme/model-1"})

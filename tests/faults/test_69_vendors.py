@@ -24,13 +24,20 @@ from llmcore.errors import (
 )
 from llmcore.testing import FakeClock
 from llmcore.types import GenerationRequest, GenerationResponse
-from tests.faults.conftest import QUICK, Ask, Make, entry, failure, generate, read, rfh, stream
+from tests.faults.conftest import QUICK, SETUPS, Ask, Make, entry, failure, generate, read, rfh, stream
 from tests.faults.raw import DONE, KEY, LAST, STREAM, Server, event, finish, http, serving, streamed
 from tests.transport.faults import GUARD, Peer, chunk
 
 COVERED = (69, 70, 71, 72)
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=[name for name in SETUPS if "trio" not in name])
+def setup(request: pytest.FixtureRequest) -> tuple[str, TransportChoice]:
+    """Both transports on one loop: what is tested here is how bytes are read."""
+    return SETUPS[request.param]
+
 
 # ---------------------------------------------------------------------------------------------------- Ollama
 

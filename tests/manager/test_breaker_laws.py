@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from llmcore.config import BreakerConfig
-from llmcore.manager.breaker import DECAY, JITTER, Breaker, Permit
+from llmcore.manager.breaker import DECAY, Breaker, Permit, jitter
 
 LEGAL = {
     ("closed", "open"),
@@ -250,7 +250,7 @@ class BreakerMachine(RuleBasedStateMachine):
         (self.breaker.succeed if good else self.breaker.fail)(one.permit, self.now)
         due = self.plain.settle(one, self.now, good)
         if due is not None:
-            assert due - max(JITTER) * self.plain.length() <= self.breaker.opens_at <= due
+            assert due - jitter(self.plain.opening()) * self.plain.length() <= self.breaker.opens_at <= due
             self.plain.due = self.breaker.opens_at
 
     @invariant()

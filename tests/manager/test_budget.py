@@ -201,10 +201,10 @@ def test_an_earlier_now_adds_nothing_and_does_not_trickle_twice() -> None:
 
 
 def test_a_disabled_budget_counts_and_never_refuses() -> None:
-    budget = Budget(BudgetConfig(enabled=False, capacity=10.0))
+    budget = Budget(BudgetConfig(enabled=False, capacity=5.0))
     assert all(budget.take(0.0) for _ in range(50))
     assert not budget.exhausted(0.0)
     budget.refund(0.0)
     budget.earn(0.0)
-    assert budget.tokens(0.0) == 10.0
+    assert budget.tokens(0.0) == 5.0
     assert budget.counts == Counts(50, 1, 1)
