@@ -249,7 +249,8 @@ def holding_it(error: BaseException) -> list[str]:
     found: list[str] = []
     while told:
         one = told.pop()
-        told += [cause for cause in (one.__cause__, one.__context__) if cause is not None]
+        context = None if one.__suppress_context__ else one.__context__
+        told += [cause for cause in (one.__cause__, context) if cause is not None]
         for frame in one.stack:
             names = [name for name, value in (frame.locals or {}).items() if not hides(value)]
             if names and "/tests/" not in frame.filename:
