@@ -33,9 +33,11 @@ def as_generation_request(value: GenerationInput) -> GenerationRequest:
             raise InvalidRequestError(
                 f"a request is text, a Message, a list of them, or a GenerationRequest: {exc}"
             ) from None
-    _check_messages(value.messages)
-    _check_tools(value)
-    _check_numbers(value)
+    if not value.checked:
+        _check_messages(value.messages)
+        _check_tools(value)
+        _check_numbers(value)
+        object.__setattr__(value, "checked", True)
     return value
 
 

@@ -121,7 +121,7 @@ class Call(Generic[Q, T]):
             fleet,
             manager.ranked(fleet, arranged, request, self.began),
             len(arranged),
-            needs=needs_of(request) if isinstance(request, GenerationRequest) else None,
+            needs=needs_of(request) if fleet.selective and isinstance(request, GenerationRequest) else None,
             embedding=isinstance(request, EmbeddingRequest),
             clock=self._clock,
             budget=manager.budget,
@@ -162,7 +162,7 @@ class Call(Generic[Q, T]):
             if self._overlaps:
                 async with anyio.create_task_group() as group:
                     self._group = group
-                    group.cancel_scope.deadline = anyio.current_time() + self.ends - self._clock.now()
+                    group.cancel_scope.deadline = self._manager.loop_time(self.ends)
                     await self._lane(step)
                 late = group.cancel_scope.cancelled_caught
             else:

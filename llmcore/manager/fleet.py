@@ -43,6 +43,7 @@ class Fleet:
         self.fallback: FallbackConfig = fallback
         self.timeouts: Timeouts = timeouts
         self.mean_output: float = USUAL_OUTPUT
+        self.selective: bool = any(guard.selective for guard in guards)
         self.order: Order = order_for(
             fallback.strategy,
             names,

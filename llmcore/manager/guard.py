@@ -110,6 +110,13 @@ class Guard:
         return self._lines
 
     @property
+    def selective(self) -> bool:
+        """Whether it is known of some requests that they cannot be taken here."""
+        routing = self.routing
+        told = (routing.capabilities, routing.context_window, routing.max_output_tokens)
+        return bool(self.models) or any(one is not None for one in told)
+
+    @property
     def in_flight(self) -> int:
         return self.entrance.in_flight
 
@@ -174,7 +181,8 @@ class Guard:
         was sent.
         """
         breaker = line.breaker
-        if not forced and not breaker.admits(now):
+        past = forced and breaker.state != "isolated" and (not panic or breaker.panic(now))
+        if not past and not breaker.admits(now):
             at = breaker.opens_at
             wait = max(0.0, at - now) if at != float("inf") else None
             raise OverloadedError("left alone by its breaker", provider=self.name, retry_after=wait)

@@ -135,7 +135,8 @@ class ProviderManager:
 
     async def list_models(self) -> Sequence[ModelInfo]:
         """The models of every provider that answers. Raises AllProvidersFailed where none does."""
-        guards = self.fleet.guards
+        fleet = self.fleet
+        guards = fleet.guards
         found: list[Sequence[ModelInfo]] = [()] * len(guards)
         failures: list[ProviderError] = []
 
@@ -152,6 +153,7 @@ class ProviderManager:
         async with anyio.create_task_group() as group:
             for index in range(len(guards)):
                 group.start_soon(ask, index)
+        fleet.selective = fleet.selective or any(guard.selective for guard in guards)
         if len(failures) == len(guards):
             raise AllProvidersFailed("no provider lists its models", failures, provider=self._name)
         return tuple(model for models in found for model in models)
@@ -231,6 +233,12 @@ class ProviderManager:
             return None
         usual = None if line is None else line.pulse.p95()
         return floor if usual is None else max(floor, 3 * usual)
+
+    def loop_time(self, instant: float) -> float:
+        """The instant on the event loop's clock, which is ours unless another one was handed in."""
+        if type(self.clock) is SystemClock:
+            return instant
+        return anyio.current_time() + instant - self.clock.now()
 
     def alarm(self, group: TaskGroup, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` after `seconds`; what is returned stops that."""

@@ -86,6 +86,8 @@ class Configured:
         return max(0.0, 1.0 - self._total / self._limit)
 
     def _turn(self, now: float) -> None:
+        if now - self._since < 0.001:
+            return
         self._level = min(self._burst, self._level + (now - self._since) * self._limit / MINUTE)
         self._since = now
         slot = int(now * SLOTS / MINUTE)

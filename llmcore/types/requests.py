@@ -92,6 +92,7 @@ class GenerationRequest:
     one provider.
     extra: the vendor's own fields, merged into the request body as they are.
     providers: only these of a manager's providers may answer; empty for all.
+    checked: whether this very value has been found good; set by `llmcore.check`, so that it is looked at once.
     """
 
     messages: tuple[Message, ...] = field(converter=_as_messages)
@@ -110,6 +111,7 @@ class GenerationRequest:
     metadata: Mapping[str, Any] = _EMPTY
     extra: Mapping[str, Any] = _EMPTY
     providers: tuple[str, ...] = field(default=(), converter=_as_strings)
+    checked: bool = field(default=False, init=False, eq=False, repr=False)
 
 
 GenerationInput: TypeAlias = str | Message | Sequence[Message] | GenerationRequest
