@@ -169,6 +169,7 @@ def test_a_refusal_reaches_the_caller() -> None:
     assert verdict(case("S13", call=refused("ServerError"), hits=HITS[:1])) == "safe"
     assert verdict(case("S13", call={"finish_reason": "content_filter", "text": ""}, hits=HITS[:1])) == "pass"
     assert verdict(case("S13")) == "partial"
+    assert verdict(case("S13", call=warned)) == "partial"
     assert verdict(case("S13", facts=allowed)) == "partial"
     assert verdict(case("S13", facts=allowed, call=warned)) == "pass"
     assert verdict(case("S13", call=told, hits=(HITS[0], HITS[0]))) == "fail"
@@ -270,6 +271,12 @@ def test_an_outage_without_discipline_is_partial(
     found = judge(outage(dead, back))
     assert found.verdict == "partial"
     assert words in found.sentence
+
+
+def test_what_it_answered_before_is_no_recovery() -> None:
+    made = outage((0.0,), 72.0)
+    early = Hit("a", 10.0, 200, "answered", 7, 60)
+    assert judge(evolve(made, hits=(early, *made.hits))).figures["back_s"] == 12.0
 
 
 def test_calls_that_an_outage_left_unanswered() -> None:

@@ -19,7 +19,7 @@ from llmcore.chaos.settings import Profile, default_config
 from llmcore.config import FallbackConfig, LlmConfig, ProviderConfig
 from llmcore.manager import ProviderManager
 from llmcore.provider import EventStream
-from llmcore.types import Event, GenerationInput, GenerationResponse, TextDelta
+from llmcore.types import Event, Finished, GenerationInput, GenerationResponse, ProviderStats, TextDelta
 
 QUICK = Profile("test", 0.1, 0.0)
 PATIENT = LlmConfig(default_config().providers, FallbackConfig(mid_stream="restart"))
@@ -174,6 +174,21 @@ class CountsTwice(Liar):
         return evolve(response, usage=response.usage + response.usage)
 
 
+class NeverEnds(Liar):
+    def spoil_event(self, event: Event) -> list[Event]:
+        return [] if isinstance(event, Finished) else [event]
+
+
+class Miscounts(Liar):
+    def stats(self) -> ProviderStats:
+        return evolve(super().stats(), requests=2, in_flight=1)
+
+
+class Forgets(Liar):
+    def stats(self) -> ProviderStats:
+        return evolve(super().stats(), requests=7)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_manager_that_closes_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     result = spoiled_run(monkeypatch, KeepsConnections)
@@ -208,6 +223,9 @@ def spoiled_run(monkeypatch: pytest.MonkeyPatch, liar: type[Liar]) -> Result:
         (Hangs, "no answer and no error"),
         (Leaks, "tasks left"),
         (NamesAnother, "which gave none"),
+        (NeverEnds, "Finished"),
+        (Miscounts, "in flight"),
+        (Forgets, "do not add up"),
         (CountsTwice, "none that primary counted"),
     ],
 )

@@ -19,13 +19,16 @@ from llmcore.provider import LlmProvider
 from llmcore.providers.base import HttpProvider
 from llmcore.types import Event, GenerationResponse, TextDelta
 from tests.faults.raw import KEY, MODEL, Server
-from tests.transport.faults import GUARD
+from tests.transport.faults import GUARD, Blackhole
 
 SETUPS: dict[str, tuple[str, TransportChoice]] = {
     "httpx-asyncio": ("asyncio", "httpx"),
     "httpx-trio": ("trio", "httpx"),
     "fast-asyncio": ("asyncio", "fast"),
 }
+
+PAIR = ("httpx-trio", "fast-asyncio")
+"""Both transports and both loops once, where a fault lies above the transport."""
 
 QUICK = Timeouts(connect=2.0, pool=2.0, write=2.0, first_token=GUARD, inter_chunk=GUARD, total=GUARD)
 """Patient enough that nothing ends by time; a test that wants a limit lowers that one."""
@@ -54,6 +57,15 @@ def choice(setup: tuple[str, TransportChoice]) -> TransportChoice:
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def hole() -> Iterator[Blackhole]:
+    """An address whose SYNs are dropped."""
+    with Blackhole() as dug:
+        if not dug.works:
+            pytest.skip("this kernel accepts connections beyond a full queue")
+        yield dug
 
 
 @pytest.fixture

@@ -79,11 +79,8 @@ async def test_02_name_without_an_address(
 # ---------------------------------------------------------------------------------------------- blackhole
 
 
-async def test_03_syn_dropped(make: Make, ask: Ask) -> None:
-    with Blackhole() as hole:
-        if not hole.works:
-            pytest.skip("this kernel accepts connections beyond a full queue")
-        error = await failure(ask(make(f"{hole.url}v1", connect=0.2)))
+async def test_03_syn_dropped(make: Make, ask: Ask, hole: Blackhole) -> None:
+    error = await failure(ask(make(f"{hole.url}v1", connect=0.1)))
     assert type(error) is ConnectTimeout
     assert (rfh(error), error.phase) == ("RFH", "connect")
 

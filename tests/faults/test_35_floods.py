@@ -11,15 +11,22 @@ from contextlib import contextmanager
 
 import pytest
 
+from llmcore.config import TransportChoice
 from llmcore.errors import MalformedResponseError, ServerError, StreamInterruptedError
 from llmcore.wire.base import MAX_BODY
-from tests.faults.conftest import Ask, Make, failure, generate, read, rfh, stream
+from tests.faults.conftest import PAIR, SETUPS, Ask, Make, failure, generate, read, rfh, stream
 from tests.faults.raw import GOOD, STREAM, WHOLE, Server, completion, event, http, serving
 from tests.transport.faults import CHUNKED, Peer, Script, chunk
 
 pytestmark = pytest.mark.anyio
 
 COVERED = (35, 36, 37, 38)
+
+
+@pytest.fixture(params=PAIR)
+def setup(request: pytest.FixtureRequest) -> tuple[str, TransportChoice]:
+    return SETUPS[request.param]
+
 
 MIB = 1 << 20
 SLACK = 40 * MIB

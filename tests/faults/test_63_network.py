@@ -118,7 +118,6 @@ async def test_63_a_slot_of_the_manager_goes_by_turn_too(choice: TransportChoice
     assert numbers(server.requests) == ended == list(range(100))
 
 
-@pytest.mark.xfail(strict=True, reason="max_queue is read, but nobody keeps to it yet")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_63_the_queue_has_an_end(backend: Literal["asyncio", "trio"]) -> None:
     """Four run, a hundred wait by turn; the others are told at once, and that is no fault of the provider."""
