@@ -28,6 +28,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     "provider": ({"types", "errors"}, {"attrs"}, IMPURE),
     "check": ({"types", "errors"}, set(), IMPURE),
     "meter": ({"types", "errors"}, set(), IMPURE),
+    "pace": ({"pace", "types"}, {"attrs"}, IMPURE),
     "loader": (
         {"config", "prices", "errors", "secret"},
         {"attrs", "cattrs", "tomli"},
@@ -40,7 +41,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         set(),
     ),
     "manager": (
-        {"check", "provider", "meter", "types", "errors", "config", "clock", "manager"},
+        {"check", "provider", "meter", "pace", "types", "errors", "config", "clock", "manager"},
         {"anyio", "attrs", "structlog"},
         {"asyncio", "time", "os"},
     ),

@@ -1,0 +1,217 @@
+"""Pure: the pace of one key at one model family, by configured limits, by what the vendor tells, and by its refusals."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from functools import lru_cache
+from math import sqrt
+
+from llmcore.pace.quota import EPSILON, INF, Quota
+from llmcore.pace.told import Told
+from llmcore.pace.tried import Tried
+from llmcore.types import Limit, RateLimits
+
+_UNSURE = frozenset({"tokens", "output_tokens"})  # limits of which a request's share is known after its answer only
+
+NEARLY: float = 0.1  # share of a limit below which a large request may have been refused for it
+STALE: float = 900.0  # seconds after which nothing that a vendor told is believed any more
+
+_SUFFIX = re.compile(
+    r"(?:[-:@]latest"
+    r"|[-@_](?:20\d\d-?[01]\d(?:-?[0-3]\d)?|[01]\d-20\d\d|[01]\d[0-3]\d|2\d[01]\d|0\d\d)(?:-v\d+(?::\d+)?)?)$"
+)
+
+
+@lru_cache(maxsize=1024)
+def family(model: str | None) -> str:
+    """The model's name without a trailing date, version or "latest": what vendors count and limit together."""
+    if model is None:
+        return ""
+    match = _SUFFIX.search(model)
+    return model if match is None or match.start() == 0 else model[: match.start()]
+
+
+class Pacer:
+    """When the next request may go. `now` is in monotonic seconds; tokens are estimates, 0 where unknown.
+
+    Three sources, of which the strictest holds: `rpm` and `tpm` as configured; what the vendor announces (`observe`);
+    and where it refuses without an explanation, a rate found by trying. Beside them the rest that a refusal asks for.
+
+    idle: nothing limits, so that a caller may skip `wait`. in_flight: taken and neither settled nor given back.
+    not_before: the end of the rest; it only ever moves later until a success of a request sent after the refusal.
+    """
+
+    __slots__ = (
+        "_extra",
+        "_learn",
+        "_quotas",
+        "_refused_at",
+        "_spread",
+        "_told",
+        "_told_at",
+        "_tried",
+        "_unseen",
+        "_unseen_tokens",
+        "idle",
+        "in_flight",
+        "not_before",
+    )
+
+    def __init__(self, rpm: float | None, tpm: float | None, learn: bool = True) -> None:
+        self._learn = learn
+        self._quotas = tuple(
+            (Quota(limit, seconds), counts_tokens)
+            for limit, seconds, counts_tokens in ((rpm, 1.0, False), (tpm, 5.0, True))
+            if limit is not None
+        )
+        self._told: dict[str, Told] = {}
+        self._told_at = 0.0
+        self._tried = Tried()
+        self._unseen: deque[int] = deque()  # tokens of requests whose headers are not back yet
+        self._unseen_tokens = 0
+        self._extra = 0.0  # tokens by which a request uses more than was reserved for it, in the mean
+        self._spread = 0.0  # and the mean distance from that
+        self._refused_at = -INF
+        self.idle: bool = not self._quotas
+        self.in_flight: int = 0
+        self.not_before: float = 0.0
+
+    def wait(self, tokens: int, now: float, ahead: int = 0) -> float:
+        """Seconds until a request of so many tokens may go, after `ahead` others like it; 0.0 is now.
+
+        One that is larger than its limit may go when all of the limit is left.
+        """
+        if self.idle:
+            return 0.0
+        wait = self.not_before - now
+        for quota, counts_tokens in self._quotas:
+            wait = max(wait, quota.wait(tokens if counts_tokens else 1, now, ahead))
+        if self._told:
+            wait = max(wait, self._told_wait(tokens, now, ahead))
+        if self._tried.rate is not None:
+            wait = max(wait, self._tried.wait(now, ahead))
+        if wait > EPSILON:
+            return wait
+        self.idle = not (self._quotas or self._told or self._tried.rate is not None)
+        return 0.0
+
+    def take(self, tokens: int, now: float) -> None:
+        """One request of so many tokens goes now."""
+        self.in_flight += 1
+        self._tried.take(now)
+        if self.idle:
+            return
+        for quota, counts_tokens in self._quotas:
+            quota.take(tokens if counts_tokens else 1, now)
+        if self._told:
+            self._unseen.append(tokens)
+            self._unseen_tokens += tokens
+            for kind, told in self._told.items():
+                told.take(self._amount(kind, 1, tokens), now)
+
+    def settle(self, reserved: int, used: int | None, now: float) -> None:
+        """A request taken with `reserved` tokens is over, and has used so many; None keeps the reservation."""
+        self.in_flight -= 1
+        while len(self._unseen) > self.in_flight:
+            self._unseen_tokens -= self._unseen.popleft()
+        if used is None:
+            return
+        for quota, counts_tokens in self._quotas:
+            if counts_tokens:
+                quota.correct(used - reserved, now)
+        more = used - reserved
+        if more > self._extra and "tokens" in self._told:  # what was used less, the vendor tells or keeps
+            self._told["tokens"].take(more - self._extra, now)
+        surprise = max(0, more) - self._extra
+        self._extra += surprise / 10
+        self._spread += (abs(surprise) - self._spread) / 10
+
+    def give_back(self, tokens: int, now: float) -> None:
+        """A request that was taken has not been sent."""
+        self.in_flight -= 1
+        self._tried.give_back()
+        if self._unseen:
+            self._unseen_tokens -= self._unseen.pop()
+        for quota, counts_tokens in self._quotas:
+            quota.correct(-tokens if counts_tokens else -1, now)
+        for kind, told in self._told.items():
+            told.take(-self._amount(kind, 1, tokens), now)
+
+    def observe(self, limits: RateLimits, now: float) -> None:
+        """An answer to one of the requests in flight has told limits."""
+        if not self._learn:
+            return
+        if not self._told:
+            self._unseen.extend([0] * (self.in_flight - len(self._unseen)))
+        if self._unseen:
+            self._unseen_tokens -= self._unseen.popleft()
+        self._learned("requests", limits.requests, now)
+        self._learned("tokens", limits.tokens, now)
+        self._learned("input_tokens", limits.input_tokens, now)
+        self._learned("output_tokens", limits.output_tokens, now)
+
+    def refused(self, retry_after: float | None, now: float, sent: float | None = None) -> None:
+        """A request, sent at `sent` where that is known, was answered with 429."""
+        self._refused_at = now
+        if retry_after is not None:
+            self.not_before = max(self.not_before, now + retry_after)
+            self.idle = False
+        explained = any(told.room(now) < NEARLY for told in self._told.values())
+        if self._learn and not explained:
+            self._tried.refused(now, now if sent is None else sent, self.not_before, self.in_flight)
+            self.idle = self.idle and self._tried.rate is None
+
+    def succeeded(self, now: float, sent: float | None = None) -> None:
+        """A request was answered well. What was sent before the last refusal says nothing against it."""
+        if sent is None or sent >= self._refused_at:
+            self.not_before = 0.0
+        self._tried.succeeded(now, now if sent is None else sent)
+
+    def reset(self) -> None:
+        """Forget the rest that was asked for, and the rate found by trying."""
+        self.not_before = 0.0
+        self._tried.rate = None
+
+    def room(self, now: float) -> float:
+        """Share of the tightest limit that is left: 0 is nothing, 1.0 also where no limit is known."""
+        if self.idle:
+            return 1.0
+        if self.not_before > now:
+            return 0.0
+        left = [quota.room(now) for quota, _ in self._quotas]
+        left.extend(told.room(now) for told in self._told.values())
+        if self._tried.rate is not None:
+            left.append(self._tried.room(now))
+        return min(1.0, max(0.0, min(left, default=1.0)))
+
+    def _amount(self, kind: str, requests: int, tokens: int) -> float:
+        """What so many requests of so many tokens together are taken to use of a limit, before their answers."""
+        if kind == "requests":
+            return requests
+        if kind == "input_tokens":
+            return tokens
+        return self._extra * requests + (tokens if kind == "tokens" else 0)
+
+    def _learned(self, kind: str, limit: Limit | None, now: float) -> None:
+        if limit is None or limit.remaining is None:
+            return
+        told = self._told.get(kind)
+        if told is None:
+            told = self._told[kind] = Told()
+        flying = len(self._unseen)
+        told.observe(limit, self._amount(kind, flying, self._unseen_tokens), flying, now)
+        self._told_at = now
+        self.idle = False
+
+    def _told_wait(self, tokens: int, now: float, ahead: int) -> float:
+        if now - self._told_at > STALE and not self.in_flight:
+            self._told.clear()
+            self._unseen.clear()
+            self._unseen_tokens = 0
+        wait = 0.0
+        doubt = 2 * self._spread * sqrt(1 + len(self._unseen))
+        for kind, told in self._told.items():
+            amount = max(1, self._amount(kind, 1, tokens))
+            wait = max(wait, told.wait(amount, now, ahead, doubt if kind in _UNSURE else 0.0))
+        return wait
