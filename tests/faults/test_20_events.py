@@ -128,8 +128,9 @@ def told(one: Event) -> tuple[str, ...]:
 
 async def test_22_byte_order_mark(make: Make) -> None:
     mark = b"\xef\xbb\xbf"
-    assert await text_of(make, mark + WHOLE) == "hello"
-    assert await text_of(make, mark[:1], mark[1:2], mark[2:], WHOLE) == "hello"
+    events = event("hello") + finish() + DONE
+    assert await text_of(make, mark + events) == "hello"
+    assert await text_of(make, mark[:1], mark[1:2], mark[2:], events) == "hello"
     with Server(serving(http(mark + completion()))) as server:
         assert (await generate(make(server))).text == "hello"
 

@@ -267,7 +267,7 @@ async def test_06_a_replay_is_no_attempt(manage: Manage, ask: Ask) -> None:
     "events",
     [
         WHOLE.replace(b"\n", b"\r\n"),
-        b"\xef\xbb\xbf" + WHOLE,
+        b"\xef\xbb\xbf" + event("hello") + finish() + DONE,
         b"retry: 1\n: x\n\n" + WHOLE,
         WHOLE.replace(b": ", b":"),
     ],
