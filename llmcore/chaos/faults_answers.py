@@ -173,6 +173,7 @@ REFUSALS: tuple[Scenario, ...] = (
         "The rate limit's Retry-After is zero, negative, no number, a past date or a year.",
         (51,),
         _waits("0", "-5", "abc", "1e9", "99999999999999999999", "Wed, 21 Oct 2015 07:28:00 GMT"),
+        bounds=Bounds(seconds=30.0),
     ),
     Scenario("F52", "quota spent", "The account has no credit left.", (52,), (Break(model="quota-429"),), bounds=_ONCE),
     Scenario(

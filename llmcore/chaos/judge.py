@@ -28,6 +28,8 @@ from llmcore.chaos.checks import (
 from llmcore.chaos.judge_outage import blackout, outage
 from llmcore.chaos.nouns import VERDICTS, Case, Finding, JudgeName, Seen, Verdict
 
+AT_ONCE, AT_ONCE_S = 4, 3.0
+"""Attempts at a provider that limits the rate, at most, within so many seconds."""
 EARLY = 0.9
 """The share of a vendor's wait that must have passed before it is asked again (clocks differ a little)."""
 
@@ -107,7 +109,7 @@ def _of_many(findings: list[Finding], verdict: Verdict, sentence: str) -> str:
 
 
 def paced(case: Case) -> Finding:
-    """As `answer`, and a vendor that asked for a wait was left alone for so long."""
+    """As `answer`, and a vendor that limits the rate is left alone as long as it asked, and never hammered."""
     finding = answer(case)
     wait = next((rule["retry_after"] for rule in case.broke.rules if "retry_after" in rule), 0.0)
     arrived = [hit.at_s for hit in of(case, case.facts.broken)]
@@ -115,7 +117,16 @@ def paced(case: Case) -> Finding:
     if finding.verdict == "pass" and gaps and min(gaps) < EARLY * wait * case.facts.factor:
         gap = published(case, min(gaps))
         return Finding("partial", f"asked again after {gap:.1f} s where {wait:g} s were asked for")
+    crowd = _crowd(case, arrived)
+    if finding.verdict == "pass" and crowd > AT_ONCE:
+        return Finding("partial", f"{finding.sentence}, which was asked {crowd} times within {AT_ONCE_S:g} s")
     return finding
+
+
+def _crowd(case: Case, arrived: list[float]) -> int:
+    """The most arrivals within AT_ONCE_S."""
+    span = AT_ONCE_S * case.facts.factor
+    return max((sum(at <= other < at + span for other in arrived) for at in arrived), default=0)
 
 
 def context(case: Case) -> Finding:

@@ -26,6 +26,8 @@ PUBLIC: tuple[Scenario, ...] = (
         "A rate limit that does not say when it ends.",
         (51,),
         (Break(model="fail-429"),),
+        bounds=Bounds(seconds=30.0),
+        judge="paced",
     ),
     Scenario(
         "S03",

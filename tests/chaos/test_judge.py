@@ -149,6 +149,15 @@ def test_a_vendor_is_not_asked_before_it_wants(gap: float, expected: str) -> Non
     assert verdict(case("S01", hits=hits, call=call)) == expected
 
 
+def test_a_vendor_that_limits_the_rate_is_not_hammered() -> None:
+    patient = evolve(FACTS, retries=9)
+    spread = tuple(Hit("a", float(at), 429, "answered") for at in range(5))
+    assert verdict(case("S02", hits=(*spread, HITS[1]), facts=patient)) == "pass"
+    crowded = tuple(evolve(hit, at_s=hit.at_s / 2) for hit in spread)
+    found = judge(case("S02", hits=(*crowded, HITS[1]), facts=patient))
+    assert (found.verdict, "5 times within 3 s" in found.sentence) == ("partial", True)
+
+
 def test_a_prompt_that_is_too_long_goes_where_it_may_fit() -> None:
     told = refused("ContextLengthError")
     known = evolve(FACTS, windows=(("a", 8000), ("b", 8000)))
