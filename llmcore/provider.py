@@ -7,7 +7,7 @@ each can stand where the others stand.
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
@@ -138,10 +138,11 @@ class EventStream:
     once, last. A bare `async for` closes itself at the end, but only `async with` promises prompt closing.
     """
 
-    __slots__ = ("_closed", "_finished", "_opened", "_source")
+    __slots__ = ("_closed", "_finished", "_keeper", "_opened", "_source")
 
     def __init__(self, source: EventSource) -> None:
         self._source = source
+        self._keeper = _kept(source)
         self._opened = False
         self._finished = False
         self._closed = False
@@ -150,6 +151,7 @@ class EventStream:
         """Send the request and wait until the answer begins (the commit point). Raises ProviderError."""
         if not self._opened:
             self._opened = True
+            await anext(self._keeper)
             try:
                 await self._source.open()
             except BaseException:
@@ -192,17 +194,15 @@ class EventStream:
                 fold.add(event)
         return fold.response()
 
-    async def texts(self) -> AsyncIterator[str]:
+    def texts(self) -> AsyncIterator[str]:
         """Only the pieces of text, for whoever wants nothing else."""
-        async for event in self:
-            if type(event) is TextDelta and event.text:
-                yield event.text
+        return _Texts(self)
 
     async def aclose(self) -> None:
         """Close the connection; the rest of the answer is given up."""
         if not self._closed:
             self._closed = True
-            await self._source.aclose()
+            await self._keeper.aclose()
 
     def __del__(self) -> None:
         if self._opened and not self._closed:
@@ -212,6 +212,32 @@ class EventStream:
                 stacklevel=2,
                 source=self,
             )
+
+
+async def _kept(source: EventSource) -> AsyncGenerator[None, None]:
+    """Closes `source` when it is closed itself; where it is dropped instead, the event loop does that, as with any generator."""
+    try:
+        yield
+    finally:
+        await source.aclose()
+
+
+class _Texts:
+    """No generator: one that is left early would have to be closed by itself."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: EventStream) -> None:
+        self._events = events
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        while True:
+            event = await anext(self._events)
+            if type(event) is TextDelta and event.text:
+                return event.text
 
 
 class Fold:

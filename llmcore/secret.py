@@ -69,17 +69,28 @@ _PERCENT = re.compile(r"%[0-9A-F]{2}")
 class Redactor:
     """Masks the same secrets in many texts: as they are, URL-encoded, in JSON and in Base64."""
 
-    __slots__ = ("_forms",)
+    __slots__ = ("_forms", "_values")
 
     def __init__(self, secrets: Iterable[Secret | str | None]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
+        values = [secret.reveal() if isinstance(secret, Secret) else secret or "" for secret in secrets]
+        forms = {form for value in values for form in _forms(value)}
+        # a header's whole value begins with its scheme, which is no secret; its pieces are here by themselves
+        self._values = tuple(value for value in values if len(value) >= SHORTEST and " " not in value)
         self._forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
     def __call__(self, text: str) -> str:
         """`text` without any of the secrets, nor anything that looks like a key."""
         for form in self._forms:
             text = text.replace(form, MASK)
-        return _KEY_SHAPES.sub(MASK, text)
+        return _KEY_SHAPES.sub(MASK, self._without_start(text))
+
+    def _without_start(self, text: str) -> str:
+        """`text` without the beginning of a secret at its end, where a cap has cut it."""
+        for value in self._values:
+            for length in range(min(len(value) - 1, len(text)), SHORTEST - 1, -1):
+                if text.endswith(value[:length]):
+                    return text[:-length] + MASK
+        return text
 
 
 def redact(text: str, *secrets: Secret | str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from decimal import Decimal
 from typing import TypeVar
@@ -19,10 +19,11 @@ from llmcore.errors import (
     MalformedResponseError,
     ModelNotFoundError,
     ProviderError,
+    StreamInterruptedError,
     TotalTimeout,
 )
 from llmcore.meter import Meter
-from llmcore.provider import EventStream, Seat
+from llmcore.provider import EventStream, Fold, Seat
 from llmcore.providers.embedding import embed_all
 from llmcore.providers.exchange import Exchange, Told, Trace
 from llmcore.providers.place import Place
@@ -38,6 +39,7 @@ from llmcore.types import (
     GenerationResponse,
     ModelInfo,
     ProviderStats,
+    RequestWarning,
     Usage,
 )
 from llmcore.types.responses import NO_USAGE
@@ -329,17 +331,31 @@ class HttpProvider:
         body, headers = await self.exchange.fetch(encoded.http, trace)
         request_id = self.wire.request_id(headers)
         try:
-            response = self.wire.decode_generate(body, request)
+            response = self._decoded(body, request)
             if isinstance(response, Pending):
                 response = await self.settled(response, request, trace)
         except ProviderError as error:
             error.request_id = error.request_id or request_id
             raise
         request_id = response.request_id or request_id
-        if encoded.warnings or request_id:
-            warnings = (*encoded.warnings, *response.warnings)
+        odd = _odd_type(headers)
+        if encoded.warnings or request_id or odd:
+            warnings = (*encoded.warnings, *response.warnings, *odd)
             response = evolve(response, request_id=request_id, warnings=warnings)
         return response
+
+    def _decoded(self, body: bytes, request: GenerationRequest) -> GenerationResponse | Pending:
+        """The answer in a body; events, where the vendor streams although it was not asked to, are folded into one."""
+        if not body.startswith((b"data:", b"event:")):
+            return self.wire.decode_generate(body, request)
+        decoder, fold = self.wire.event_decoder(request), Fold()
+        for event in (*decoder.feed(body), *decoder.finish()):
+            fold.add(event)
+        if isinstance(decoder.error, StreamInterruptedError):
+            raise MalformedResponseError("the provider answered with half a stream", phase="parse")
+        if decoder.error is not None:
+            raise decoder.error
+        return fold.response()
 
     async def _list_models(self) -> Sequence[ModelInfo]:
         found: dict[str, ModelInfo] = {}
@@ -384,3 +400,15 @@ class HttpProvider:
         self.blame(error, trace, began)
         self.meter.failed(error)
         return error
+
+
+def _odd_type(headers: Mapping[str, str]) -> tuple[RequestWarning, ...]:
+    """A warning where an answer that could be read was called something else than JSON."""
+    told = headers.get("content-type")
+    if told is None or "json" in told.lower():
+        return ()
+    return (
+        RequestWarning(
+            "content-type", f"the provider called its answer {told[:80]!r}; it was read all the same"
+        ),
+    )

@@ -162,13 +162,14 @@ class Exchange:
             )
         if not http.path.startswith("/") and not self._place.trusts(url, self._base_url):
             raise MalformedResponseError(
-                f"the provider handed out an address on a foreign host ({_where(url)})", phase="connect"
+                f"the provider handed out an address on a foreign host ({_where(self._redact(url))})",
+                phase="connect",
             )
 
     async def _error(self, reply: Reply) -> ProviderError:
         status, headers = reply.status, reply.headers
         if 300 <= status < 400:
-            target = _where(headers.get("location", ""))
+            target = _where(self._redact(headers.get("location", "")))
             return EndpointError(
                 f"the provider redirects to {target}; redirects are not followed, so check base_url",
                 status=status,

@@ -31,7 +31,7 @@ def translated(exc: Exception, origin: Origin, phase: Phase) -> ProviderError:
     Its cause is what the operating system said; aiohttp's other exceptions repeat our headers and the server's bytes.
     """
     error = _ours(exc, origin, phase)
-    error.__cause__ = exc if isinstance(exc, OSError) else None
+    error.__cause__ = exc.with_traceback(None) if isinstance(exc, OSError) else None
     return error
 
 

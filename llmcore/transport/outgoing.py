@@ -22,6 +22,15 @@ MAX_LABEL = 63
 DEFAULT_HEADERS = {"user-agent": f"llmcore/{__version__}", "accept-encoding": "identity"}
 
 
+class Headers(dict[str, str]):
+    """Names and values to send. It does not show them: tracebacks with variables end in logs."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} headers>"
+
+
 @frozen
 class Origin:
     """Who is connected to. `str` shows no path and no query, so it may stand in an error."""
@@ -64,7 +73,7 @@ def _origin(parts: SplitResult, port: int | None) -> Origin:
 
 def headers_of(call: Call) -> dict[str, str]:
     """All headers to send, names in lower case. Raises EndpointError for one that HTTP cannot carry."""
-    headers = DEFAULT_HEADERS.copy()
+    headers = Headers(DEFAULT_HEADERS)
     for name, value in call.headers.items():
         if not _TOKEN.fullmatch(name) or not (value.isascii() and value.isprintable()):
             raise EndpointError(f"the header {name[:64]!r} cannot be sent: odd characters", phase="connect")

@@ -21,6 +21,14 @@ from llmcore.wire.limits import duration, exhausted_for, http_date, number
 MAX_READ = 64 * 1024
 
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _without_controls(text: str) -> str:
+    """A vendor's text as it may be shown on a terminal."""
+    return _CONTROLS.sub("", text)
+
+
 @frozen
 class ErrorFacts:
     """What an error answer says, whatever its shape. `error` is the innermost error object, `body` the whole."""
@@ -29,7 +37,7 @@ class ErrorFacts:
     headers: Mapping[str, str]
     code: str | None = None
     type: str | None = None
-    message: str = ""
+    message: str = field(default="", converter=_without_controls)
     request_id: str | None = None
     error: Mapping[str, Any] = field(factory=dict)
     body: Any = None
@@ -165,6 +173,7 @@ _BY_STATUS: dict[int, type[errors.ProviderError]] = {
     401: errors.AuthenticationError,
     402: errors.QuotaExhaustedError,
     403: errors.PermissionDeniedError,
+    407: errors.ConnectionRefused,
     408: errors.ReadTimeout,
     409: errors.ServerError,
     425: errors.RateLimitError,

@@ -162,9 +162,6 @@ async def test_31_an_error_with_status_200(
     assert (rfh(error), error.message, error.visible_output) == (facts, "no", False)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="HttpProvider._generate reads a 2xx body as JSON only, never as events"
-)
 async def test_32_events_where_json_was_asked_for(make: Make) -> None:
     for head in (STREAM, STREAM.replace(b"text/event-stream", b"application/json")):
         with Server(serving(head + chunk(WHOLE) + b"0\r\n\r\n")) as server:
@@ -201,7 +198,6 @@ async def test_33_another_content_type(make: Make, kind: str | None) -> None:
     assert [answer.text for answer in answers] == ["hello", "hello"]
 
 
-@pytest.mark.xfail(strict=True, reason="nothing counts or tells a content type that was not asked for")
 async def test_33_another_content_type_is_told(make: Make) -> None:
     with Server(serving(http(completion(), kind="text/plain"))) as server:
         assert (await generate(make(server))).warnings
@@ -240,7 +236,6 @@ async def test_34_a_page(make: Make, ask: Ask, page: str, kind: str) -> None:
     assert len(error.message) <= 200
 
 
-@pytest.mark.xfail(strict=True, reason="wire.classify keeps control characters of vendors' texts")
 @pytest.mark.parametrize("kind", ["text/html", "application/json", "text/plain"])
 async def test_34_control_characters_do_not_reach_a_terminal(make: Make, ask: Ask, kind: str) -> None:
     texts = {

@@ -201,18 +201,12 @@ async def test_60_who_leaves_gives_the_connection_back(
 
 
 @pytest.mark.anyio
-async def test_60_who_reads_only_the_texts_may_leave_too(
-    build: Build, anyio_backend: str, request: pytest.FixtureRequest
-) -> None:
-    if anyio_backend == "trio":
-        reason = "EventStream.texts is an async generator, about which trio complains where it is left early"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+async def test_60_who_reads_only_the_texts_may_leave_too(build: Build) -> None:
     await left(build, reads_only_texts)
     gc.collect()
 
 
 @pytest.mark.anyio
-@pytest.mark.xfail(strict=True, reason="a dropped EventStream warns, but does not close")
 async def test_60_even_who_forgets_the_stream(build: Build) -> None:
     await left(build, drops)
 

@@ -223,7 +223,6 @@ async def test_65_a_proxy_of_ones_own_that_fails_is_a_connection_error(
         assert b"sk-fault" not in b"".join(proxy.requests)
 
 
-@pytest.mark.xfail(strict=True, reason="a 407 is classified as the caller's invalid request")
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_65_nor_is_its_refusal_of_a_plain_request_the_vendors_word(anyio_backend: str) -> None:
     """Without TLS there is no tunnel, and a proxy's 407 looks like an answer of the vendor."""

@@ -171,21 +171,9 @@ def echoes(key: str) -> dict[str, bytes]:
     }
 
 
-LEAKS = {
-    **dict.fromkeys(
-        ("long", "long page", "long 200"), "a text is cut before it is redacted: half a key stays"
-    ),
-    "redirect": "a host is shown in lower case, and then the key is no longer found in it",
-}
-
-
 @pytest.mark.anyio
 @pytest.mark.parametrize("case", echoes(""))
-async def test_67_a_key_that_is_repeated_is_hidden(
-    make: Make, ask: Ask, case: str, request: pytest.FixtureRequest
-) -> None:
-    if case in LEAKS:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=LEAKS[case]))
+async def test_67_a_key_that_is_repeated_is_hidden(make: Make, ask: Ask, case: str) -> None:
     with Server(serving(echoes(CANARY)[case])) as server, anyio.fail_after(GUARD):
         provider = make(server, config={"api_key": CANARY})
         try:
@@ -268,12 +256,7 @@ TROUBLE = {
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("case", [*TROUBLE, "refused"])
-async def test_67_not_even_by_the_variables_of_a_traceback(
-    make: Make, ask: Ask, case: str, choice: str, request: pytest.FixtureRequest
-) -> None:
-    if choice == "fast" and case in {"no HTTP", "cut", "refused"}:
-        reason = "frames of the fast transport and of its library hold the headers"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+async def test_67_not_even_by_the_variables_of_a_traceback(make: Make, ask: Ask, case: str) -> None:
     with Server(cutting(TROUBLE.get(case, b""))) as server:
         url = server.base_url
         if case != "refused":
