@@ -5,7 +5,8 @@ no redirect is followed, no request is repeated (but for one replay where a reus
 any byte of an answer), no proxy or netrc is read unless asked for, bytes are handed on as they arrive, bodies come
 decompressed and capped, and every exception of the library is turned into one of ours here and nowhere else:
 ConnectTimeout, PoolTimeout, ConnectionRefused, DNSError, TLSError, ConnectionReset, MalformedResponseError,
-ConfigurationError. Cancelling a call closes its socket at once. A transport used on a second event loop opens new
+ConfigurationError; their causes are what the operating system said, never a text that repeats our headers or the
+server's bytes. Cancelling a call closes its socket at once. A transport used on a second event loop opens new
 connections there.
 """
 
