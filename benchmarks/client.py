@@ -133,6 +133,44 @@ async def manager_fast(url: str, streamed: bool) -> tuple[Call, Call]:
     return await _llmcore(url, streamed, transport="fast", manager=True)
 
 
+async def manager_all_on(url: str, streamed: bool) -> tuple[Call, Call]:
+    """Two providers with every policy: limits, paces, slots, windows, capabilities, latency strategy, hedging, breakers."""
+    import llmcore
+
+    leaves = [
+        llmcore.create_provider(
+            llmcore.ProviderConfig(
+                f"p{i}",
+                "openai_compatible",
+                base_url=url,
+                text_model="bench",
+                transport="fast",
+                max_in_flight=2000,
+                rpm=10**9,
+                tpm=10**12,
+                context_window=100_000,
+                max_output_tokens=10_000,
+                capabilities=frozenset({"tools"}),
+            )
+        )
+        for i in range(2)
+    ]
+    fallback = llmcore.FallbackConfig(strategy="latency", hedge_after=5.0, mid_stream="restart")
+    llm = llmcore.ProviderManager(leaves, fallback)
+
+    async def call() -> None:
+        if not streamed:
+            assert (await llm.generate("hi")).text
+            return
+        seen = 0
+        async with llm.stream("hi") as events:
+            async for _ in events:
+                seen += 1
+        assert seen > 300
+
+    return call, llm.aclose
+
+
 async def manager_httpx(url: str, streamed: bool) -> tuple[Call, Call]:
     return await _llmcore(url, streamed, transport="httpx", manager=True)
 
@@ -147,6 +185,7 @@ CLIENTS = {
     "openai SDK": openai_,
     "llmcore leaf, fast": leaf_fast,
     "llmcore manager of 2, fast": manager_fast,
+    "llmcore manager of 2, everything on": manager_all_on,
     "llmcore manager of 2, httpx": manager_httpx,
     "llmcore failover (first answers 500)": failover_fast,
 }

@@ -23,6 +23,7 @@ CLIENTS = (
     "openai SDK",
     "llmcore leaf, fast",
     "llmcore manager of 2, fast",
+    "llmcore manager of 2, everything on",
     "llmcore manager of 2, httpx",
     "llmcore failover (first answers 500)",
 )
@@ -86,6 +87,18 @@ def table(results: dict[str, dict[str, list[float]]]) -> str:
     return "\n".join(lines)
 
 
+def beside_the_leaf(results: dict[str, dict[str, list[float]]]) -> str:
+    """What the manager's policies cost on the happy path, above the bare leaf in the same run."""
+    leaf = "llmcore leaf, fast"
+    lines = []
+    for client in ("llmcore manager of 2, fast", "llmcore manager of 2, everything on"):
+        for case in CASES:
+            if results[case].get(leaf) and results[case].get(client):
+                more = statistics.median(results[case][client]) - statistics.median(results[case][leaf])
+                lines.append(f"{client}, {case}: {more:+.1f} µs above the bare leaf")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -120,6 +133,7 @@ def main() -> None:
     print(
         f"\n{table(results)}\n\nMedian of {rounds} rounds (least to most); client and upstream on a core each.\n"
     )
+    print(beside_the_leaf(results) + "\n")
     for client, module in (("raw asyncio", "llmcore"), ("raw asyncio", "httpx"), ("openai SDK", "openai")):
         python = pythons[client]
         print(

@@ -1,7 +1,7 @@
 """The contract LlmProvider, and the EventStream that it hands out.
 
-Three things implement the contract: a leaf (`HttpProvider`), a gate (`Guard`), a composite (`ProviderManager`);
-each can stand where the others stand.
+Two things implement the contract: a leaf (`HttpProvider`) and a composite (`ProviderManager`);
+each can stand where the other stands.
 """
 
 from __future__ import annotations

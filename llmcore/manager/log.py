@@ -1,6 +1,7 @@
 """Where the manager's events go: structlog where the application has configured it, the standard logger "llmcore" else.
 
-Events: llm.retry, llm.failover, llm.failed, llm.models_failed; with provider, model, outcome, status, wait_s. Never a
+Events: llm.retry, llm.failover, llm.key, llm.beside, llm.failed, llm.models_failed, llm.reloaded, llm.breaker_STATE,
+llm.key_disabled, llm.key_back, llm.queue_full; with provider, model, outcome, status, wait_s. Never a
 text of a vendor, a prompt or a key.
 """
 
