@@ -19,6 +19,8 @@ GROWTH_PER_S: float = 1.02
 FORGOTTEN_S: float = 120.0
 BURST_SHARE: float = 0.1
 SPAN_S: float = 5.0
+SLOWEST_TAUGHT: float = 2.0
+"""Requests a second below which a 429 says nothing of pace; retry and backoff are enough there."""
 SAME_INSTANT_S: float = 1.0
 
 _SUFFIX = re.compile(r"(?:[-@:](?:latest|preview|\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|\d{3}|v\d+(?::\d+)?))+$")
@@ -331,9 +333,10 @@ class Pacer:
             if told.room(now) < FREE_SHARE or len(known) == 1:
                 told.refused(wait, now)
         if not known and not (self._requests is not None and self._requests.tighten(now)):
-            self._guess = self._guess or Guessed()
             rate = max(self._before, self._counted / max(now - self._since, 1.0))
-            self._guess.refused(rate, wait, now)
+            if rate >= SLOWEST_TAUGHT:
+                self._guess = self._guess or Guessed()
+                self._guess.refused(rate, wait, now)
 
     def room(self, now: float) -> float:
         """The share of the tightest limit that is left; 1.0 where nothing is known."""

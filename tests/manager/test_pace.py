@@ -164,6 +164,10 @@ def test_idle_until_something_limits_and_never_shorter_than_asked() -> None:
     assert pacer.idle
     pacer.take(0, 1.0)
     pacer.refused(30.0, 1.0)
+    assert pacer.idle, "one refused request says nothing of a pace"
+    for _ in range(20):
+        pacer.take(0, 1.0)
+    pacer.refused(30.0, 1.0)
     assert not pacer.idle
     assert pacer.wait(0, 1.0) >= 30.0
     pacer.refused(5.0, 2.0)
