@@ -212,6 +212,12 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
+def _heeded(closed: asyncio.Future[None]) -> None:
+    """Take note of how a connection ended, so that asyncio does not complain that nobody did."""
+    if not closed.cancelled():
+        closed.exception()
+
+
 class _Body:
     """The raw bytes of one response.
 
@@ -226,6 +232,7 @@ class _Body:
         protocol = None if response.connection is None else response.connection.protocol
         self._closed = None if protocol is None else protocol.closed
         if self._closed is not None:
+            self._closed.add_done_callback(_heeded)
             self._closed.add_done_callback(self._lost)
         elif protocol is not None:
             self._broke()

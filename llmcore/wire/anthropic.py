@@ -133,9 +133,11 @@ class AnthropicWire(Wire):
 
 
 def _invalid(facts: ErrorFacts) -> type[ProviderError]:
-    """Money and length come as invalid requests too, told apart by their words alone."""
+    """Money, policy and length come as invalid requests too, told apart by their words alone."""
     if "usage limits" in facts.text or "credit balance is too low" in facts.text:
         return errors.QuotaExhaustedError
+    if "content filtering policy" in facts.text:
+        return errors.ContentFilterError
     return errors.ContextLengthError if says_context_length(facts.text) else errors.InvalidRequestError
 
 
