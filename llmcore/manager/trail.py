@@ -17,12 +17,12 @@ class Entry:
     def __init__(
         self, name: str, model: str | None, key: str | None, why: Why, started: float, wait: float
     ) -> None:
-        self.name = name
-        self.model = model
-        self.key = key
+        self.name: str = name
+        self.model: str | None = model
+        self.key: str | None = key
         self.why: Why = why
-        self.started = started
-        self.wait = wait
+        self.started: float = started
+        self.wait: float = wait
         self.made: tuple[Attempt, ...] = ()
 
     @property

@@ -33,7 +33,7 @@ class Trace:
     __slots__ = ("model", "status")
 
     def __init__(self, model: str | None) -> None:
-        self.model = model
+        self.model: str | None = model
         self.status: int | None = None
 
 
