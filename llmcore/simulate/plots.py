@@ -26,6 +26,9 @@ COLOURS: tuple[str, ...] = (
 )
 """Okabe and Ito's, which people with any colour vision tell apart."""
 
+LAYERS: tuple[str, ...] = ("#9AA5B1", "#F0C75E", "#A9D18E", "#C9A0DC", "#7FB7BE", "#E8A598")
+"""Of the providers: paler, so that nobody takes one for a configuration."""
+
 FORMATS = (".png", ".svg", ".pdf")
 _PANELS: tuple[tuple[str, tuple[tuple[str, str], ...], str], ...] = (
     ("availability", (("availability", "-"),), "availability, %"),
@@ -120,8 +123,18 @@ def _panel(
         for key, style in series:
             values = [_plotted(value, percent=percent) for value in over[key]]
             label = config["name"] if key == series[-1][0] else None
-            axes.plot(at, values, style, color=COLOURS[index % len(COLOURS)], label=label, linewidth=1.4)
-    _shade(axes, report, divisor)
+            colour = COLOURS[index % len(COLOURS)]
+            axes.plot(
+                at,
+                values,
+                style,
+                color=colour,
+                label=label,
+                linewidth=1.4,
+                drawstyle="steps-post",
+                clip_on=False,
+            )
+    _shade(axes, report, divisor, named=not percent)
     axes.set_xlim(0, report["duration_s"] / divisor)
     if percent:
         low, _ = axes.get_ylim()
@@ -138,11 +151,13 @@ def _plotted(value: float | None, *, percent: bool) -> float:
     return value * 100 if percent else value
 
 
-def _shade(axes: Axes, report: Mapping[str, Any], divisor: float) -> None:
-    """Outages and slowdowns, each with its name."""
+def _shade(axes: Axes, report: Mapping[str, Any], divisor: float, *, named: bool) -> None:
+    """Outages and slowdowns, with their names."""
     for window in report["windows"]:
         start, end = window["from_s"] / divisor, window["until_s"] / divisor
         axes.axvspan(start, end, color="#000000", alpha=0.07, linewidth=0)
+        if not named:
+            continue
         axes.annotate(
             f" {window['provider']}: {window['what']}", (start, 1.0), xycoords=("data", "axes fraction"), va="top",
             fontsize=7, color="#666666",
@@ -156,10 +171,10 @@ def _load(axes: Axes, config: Mapping[str, Any], step: float, divisor: float, *,
     layers = {
         name: [number * 60 / step for number in series["asked"]] for name, series in over["providers"].items()
     }
-    colours = [COLOURS[(index + 2) % len(COLOURS)] for index in range(len(layers))]
-    axes.stackplot(at, *layers.values(), labels=list(layers), colors=colours, alpha=0.75, step="post")
+    colours = [LAYERS[index % len(LAYERS)] for index in range(len(layers))]
+    axes.stackplot(at, *layers.values(), labels=list(layers), colors=colours, step="post")
     axes.set_title(f"requests per minute: {config['name']}", loc="left", fontsize=9)
     axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)
     if legend:
-        axes.legend(loc="lower left", frameon=True, fontsize=8)
+        axes.legend(loc="upper left", frameon=False, fontsize=8)
