@@ -32,6 +32,7 @@ RETRY_PERMISSION: float = 300.0
 MAX_FAMILIES: int = 256  # names come from callers
 OTHERS: str = "*"  # the family of all that came when there were too many
 CLEARLY: float = 0.5  # a key with less than this share of the roomiest key's room is set aside
+NO_TRIAL: int = 0
 INF: float = float("inf")
 
 Avoid: TypeAlias = AbstractSet[str | None]
@@ -41,16 +42,15 @@ NOBODY: frozenset[str | None] = frozenset()
 class Ban:
     """A key that the vendor refused: not used before `until`, and then by one attempt at a time until one succeeds."""
 
-    __slots__ = ("outcome", "since", "trial", "until")
+    __slots__ = ("outcome", "trial", "until")
 
-    def __init__(self, outcome: str, since: float, until: float) -> None:
+    def __init__(self, outcome: str, until: float) -> None:
         self.outcome: str = outcome
-        self.since: float = since
         self.until: float = until
-        self.trial: bool = False
+        self.trial: int = NO_TRIAL
 
     def holds(self, now: float) -> bool:
-        return self.trial or now < self.until
+        return self.trial != NO_TRIAL or now < self.until
 
 
 class Key:
@@ -132,6 +132,7 @@ class Keys:
         self._pace = pace
         self._told = told
         self._families: dict[str, Family] = {}
+        self._trials = 0
 
     def family(self, name: str, now: float) -> Family:
         """The state of a model family, made when first asked for."""
@@ -185,27 +186,27 @@ class Keys:
             for desk in family.desks
         )
 
-    def take(self, desk: Desk, tokens: int, now: float) -> bool:
-        """The key is used from now on; whether this is the trial of one that was refused before."""
+    def take(self, desk: Desk, tokens: int, now: float) -> int:
+        """The key is used from now on. The number of the trial, where the key was refused before."""
         desk.pacer.take(tokens, now)
-        trial = False
+        if desk.key.ban is None and desk.ban is None:
+            return NO_TRIAL
+        self._trials += 1
         for ban in (desk.key.ban, desk.ban):
             if ban is not None:
-                ban.trial = trial = True
-                ban.until = now + RETRY_KEY
-        return trial
+                ban.trial, ban.until = self._trials, now + RETRY_KEY
+        return self._trials
 
-    def end_trial(self, desk: Desk, now: float) -> None:
-        """A trial has ended without a verdict, or with one that was noted before: the next may begin when it is due."""
+    def end_trial(self, desk: Desk, trial: int, now: float) -> None:
+        """A trial is over; where it had no verdict, the next may begin."""
         for ban in (desk.key.ban, desk.ban):
-            if ban is not None and ban.trial:
-                ban.trial = False
-                ban.until = now
+            if ban is not None and ban.trial == trial:
+                ban.trial, ban.until = NO_TRIAL, now
 
-    def learn(self, desk: Desk, error: ProviderError | None, sent: float, now: float) -> None:
+    def learn(self, desk: Desk, error: ProviderError | None, trial: int, sent: float, now: float) -> None:
         """What became of a request that was sent with this key at `sent`; None is success."""
         if error is None:
-            self._learn_success(desk, sent, now)
+            self._learn_success(desk, trial, sent, now)
         elif isinstance(error, RateLimitError):
             desk.pacer.refused(error.retry_after, now, sent)
         elif isinstance(error, OverloadedError):
@@ -241,37 +242,37 @@ class Keys:
                 return [desk for desk in kind if desk.weight > 0] or kind
         return []
 
-    def _learn_success(self, desk: Desk, sent: float, now: float) -> None:
+    def _learn_success(self, desk: Desk, trial: int, sent: float, now: float) -> None:
+        """A success ends the rests that were asked for before it was sent, and the bans that it was the trial of."""
         desk.pacer.succeeded(now, sent)
         family, key = desk.family, desk.key
         if sent >= family.overloaded_at:
             family.rests_until = 0.0
-        if key.ban is not None and sent >= key.ban.since:
-            key.ban = None
-            self._told("llm.key_back", key=desk.name)
-        if desk.ban is not None and sent >= desk.ban.since:
-            desk.ban = None
-            self._told("llm.key_back", key=desk.name, family=family.name or None)
+        if trial != NO_TRIAL:
+            if key.ban is not None and key.ban.trial == trial:
+                key.ban = None
+                self._told("llm.key_back", key=desk.name)
+            if desk.ban is not None and desk.ban.trial == trial:
+                desk.ban = None
+                self._told("llm.key_back", key=desk.name, family=family.name or None)
 
     def _learn_refusal(self, desk: Desk, error: ProviderError, now: float) -> None:
         if isinstance(error, AuthenticationError):
-            desk.key.ban = self._refused(desk.key.ban, error, now, now + RETRY_KEY, key=desk.name)
+            desk.key.ban = self._refused(desk.key.ban, error, now + RETRY_KEY, key=desk.name)
         elif isinstance(error, QuotaExhaustedError):
             until = now + (RETRY_KEY if error.retry_after is None else error.retry_after)
-            desk.key.ban = self._refused(desk.key.ban, error, now, until, key=desk.name)
+            desk.key.ban = self._refused(desk.key.ban, error, until, key=desk.name)
         elif isinstance(error, PermissionDeniedError):
             facts = {"key": desk.name, "family": desk.family.name or None}
-            desk.ban = self._refused(desk.ban, error, now, now + RETRY_PERMISSION, **facts)
+            desk.ban = self._refused(desk.ban, error, now + RETRY_PERMISSION, **facts)
 
-    def _refused(
-        self, ban: Ban | None, error: ProviderError, now: float, until: float, **facts: str | None
-    ) -> Ban:
+    def _refused(self, ban: Ban | None, error: ProviderError, until: float, **facts: str | None) -> Ban:
         """The ban that follows a refusal; told only where there was none."""
         if ban is None:
             self._told("llm.key_disabled", outcome=error.outcome, **facts)
-            return Ban(error.outcome, now, until)
-        was = 0.0 if ban.trial else ban.until
-        ban.outcome, ban.since, ban.until, ban.trial = error.outcome, now, max(was, until), False
+            return Ban(error.outcome, until)
+        ban.until = until if ban.trial != NO_TRIAL else max(ban.until, until)
+        ban.outcome, ban.trial = error.outcome, NO_TRIAL
         return ban
 
     def _state(self, key: Key, now: float) -> tuple[str | None, str, str, float]:

@@ -33,7 +33,7 @@ class Pass:
 
     __slots__ = ("_desk", "_inside", "_trial", "family", "key", "seat", "sent", "tokens")
 
-    def __init__(self, desk: Desk, family: str, tokens: int, sent: float, trial: bool) -> None:
+    def __init__(self, desk: Desk, family: str, tokens: int, sent: float, trial: int) -> None:
         self._desk = desk
         self._inside = True
         self._trial = trial
@@ -171,7 +171,7 @@ class Turnstile:
     def learn(self, passed: Pass, error: ProviderError | None) -> None:
         """What became of the attempt: None for success. To be told before `leave`."""
         now = self._clock.now()
-        self._keys.learn(passed._desk, error, passed.sent, now)
+        self._keys.learn(passed._desk, error, passed._trial, passed.sent, now)
         if self._waiting:
             self._serve(now)
 
@@ -212,11 +212,12 @@ class Turnstile:
     async def _wait(self, waiter: _Waiter) -> Pass:
         while waiter.outcome is None:
             now = self._clock.now()
-            if now >= waiter.gives_up - SOON:
-                raise self._gave_up(waiter, now)
-            if waiter.due <= now:
+            too_late = now >= waiter.gives_up - SOON
+            if too_late or waiter.due <= now:
                 waiter.due = INF
                 self._serve(now)
+                if too_late and waiter.outcome is None:
+                    raise self._gave_up(waiter, now)
                 continue
             with anyio.move_on_after(max(min(waiter.due, waiter.gives_up) - now, SHORTEST)):
                 await waiter.event.wait()
@@ -279,7 +280,7 @@ class Turnstile:
         passed._inside = False
         self._in_flight -= 1
         if passed._trial:
-            self._keys.end_trial(passed._desk, now)
+            self._keys.end_trial(passed._desk, passed._trial, now)
         if self._waiting:
             self._serve(now)
 
@@ -302,9 +303,9 @@ class Turnstile:
         )
 
     def _gave_up(self, waiter: _Waiter, now: float) -> ProviderError:
-        outlook = self._keys.outlook(waiter.family, waiter.tokens, waiter.avoid, now)
-        if self._in_flight < self._limit and outlook.at > now:
-            return self._turned_away(outlook.at - now, dead=outlook.dead)
+        if self._in_flight < self._limit:
+            outlook = self._keys.outlook(waiter.family, waiter.tokens, waiter.avoid, now)
+            return self._turned_away(max(outlook.at - now, SHORTEST), dead=outlook.dead)
         return PoolTimeout(
             f"all {self._limit} slots were busy for {self._patience:g} s; raise max_in_flight or send less",
             provider=self.name,

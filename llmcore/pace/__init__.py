@@ -12,7 +12,9 @@ from llmcore.pace.told import Told
 from llmcore.pace.tried import Tried
 from llmcore.types import Limit, RateLimits
 
-_UNSURE = frozenset({"tokens", "output_tokens"})  # limits of which a request's share is known after its answer only
+_UNSURE = frozenset(
+    {"tokens", "output_tokens"}
+)  # limits of which a request's share is known after its answer only
 
 NEARLY: float = 0.1  # share of a limit below which a large request may have been refused for it
 STALE: float = 900.0  # seconds after which nothing that a vendor told is believed any more
@@ -210,7 +212,7 @@ class Pacer:
             self._unseen.clear()
             self._unseen_tokens = 0
         wait = 0.0
-        doubt = 2 * self._spread * sqrt(1 + len(self._unseen))
+        doubt = 3 * self._spread * sqrt(1 + len(self._unseen))
         for kind, told in self._told.items():
             amount = max(1, self._amount(kind, 1, tokens))
             wait = max(wait, told.wait(amount, now, ahead, doubt if kind in _UNSURE else 0.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from llmcore.pace.quota import EPSILON, INF, MINUTE
 
 FORGET: float = 300.0  # seconds without a refusal and without need after which the rate is forgotten
+FEW: int = 10  # requests within the last minute below which a refusal says nothing of a rate
 SURE: int = 20  # requests between two refusals that make a measured rate trustworthy
 LONGEST_PAUSE: float = (
     15.0  # seconds between two tries at a vendor that refuses all and does not say for how long
@@ -86,6 +87,8 @@ class Tried:
             return
         if self.rate is None:
             since, others = self._before or (self._from, 0)
+            if self._sent + others < FEW:
+                return
             self.rate = 0.5 * max(1.0, self._sent + others - in_flight * 7 / 8) / max(1.0, resumes - since)
         elif self._sent > SURE:
             mean = (self._sent - 1) / max(1.0, resumes - self._from)
