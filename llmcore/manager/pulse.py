@@ -36,6 +36,7 @@ WINDOW: int = 256
 ENOUGH: int = 20
 """First-token times, at most and at least, that a quantile is taken of."""
 REFRESH: int = 16
+STALLED: float = 3.0  # times p95 beyond which a wait that was given up is a stall, not a slow answer
 """New times after which the quantile is computed again."""
 
 
@@ -74,6 +75,9 @@ class Pulse:
         waited = now - began
         if known is not None or waited > UNSAID:
             self._estimate, self._at = max(known or 0.0, waited), now
+        if self._p95 is not None and self._p95 < waited <= STALLED * self._p95:
+            self._times.append(waited)  # given up for a faster one: above p95, wherever; without it p95 would sink
+            self._fresh += 1
 
     def observe(self, seconds: float, now: float) -> None:
         """One time to the first token."""
