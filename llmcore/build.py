@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -22,7 +22,7 @@ from llmcore.prices import PriceBook, warm
 from llmcore.providers import find, kinds
 from llmcore.providers.base import HttpProvider
 from llmcore.providers.place import Place, origin
-from llmcore.secret import Secret
+from llmcore.secret import Secret, Veiled
 from llmcore.transport.base import Call, Reply, Transport
 from llmcore.transport.choose import open_transport
 
@@ -49,7 +49,7 @@ def create_provider(
     transport: any httpx transport (mock, respx, in-process ASGI) or one of ours; it then belongs to the provider and is
     closed with it. Left out, the provider opens its own.
     """
-    environ = os.environ if environ is None else environ
+    environ = Veiled(os.environ if environ is None else environ)
     place = find(config.provider)
     base_url, ours = _base_url(place, config, environ)
     keys = _keys(place, config, environ, vendors_own=ours)
@@ -76,9 +76,14 @@ def create_manager(
 
     Raises ConfigurationError with the complaints of all providers at once.
     """
-    workshop = _Workshop(transport, os.environ if environ is None else environ)
-    leaves = workshop.build(config)
-    return ProviderManager(leaves, config.fallback, timeouts=config.timeouts, rebuild=workshop.rebuild)
+    environ = Veiled(os.environ if environ is None else environ)
+    workshop = _Workshop(transport, environ)
+    built = workshop.build(config)
+    manager = ProviderManager(
+        built.providers, config.fallback, timeouts=config.timeouts, rebuild=workshop.rebuild
+    )
+    built.settle(True)
+    return manager
 
 
 @asynccontextmanager
@@ -93,8 +98,13 @@ async def open(  # noqa: A001 - `llmcore.open` reads as what it does
     `async with llmcore.open("config.toml") as llm: ...`; leaving the block closes every connection.
     Raises ConfigurationError with every complaint at once.
     """
-    environ = os.environ if environ is None else environ
-    config = await _read(source, environ, transport)
+    environ = Veiled(os.environ if environ is None else environ)
+    try:
+        config = await _read(source, environ, transport)
+    except ConfigurationError as error:
+        raise error.with_traceback(None) from None  # the frames below hold the text, and maybe keys in it
+    finally:
+        del source
     manager = create_manager(config, transport=transport, environ=environ)
     try:
         yield manager
@@ -128,6 +138,7 @@ async def from_environment(
     the first model is taken. transport: what local servers are asked over; it is not closed.
     Raises ConfigurationError where there is nothing to talk to.
     """
+    environ = Veiled(environ)
     found: list[ProviderConfig] = []
     for kind in kinds():
         place = find(kind)
@@ -290,13 +301,15 @@ class _Workshop:
         self._shared: dict[TransportChoice, _Shared] = {}
         self._made: dict[str, tuple[object, HttpProvider]] = {}
 
-    def build(self, config: LlmConfig) -> list[HttpProvider]:
+    def build(self, config: LlmConfig) -> Rebuilt:
         """Every enabled provider. Raises ConfigurationError with the complaints of all of them; then nothing is kept."""
         made: dict[str, tuple[object, HttpProvider]] = {}
         leases: list[_Lease] = []
         complaints: list[str] = []
         for entry in config.providers:
-            if entry.enabled:
+            if entry.enabled and entry.name in made:
+                complaints.append(f"llm.providers: the name {entry.name!r} is given twice")
+            elif entry.enabled:
                 try:
                     made[entry.name] = self._leaf(entry, config, leases)
                 except ConfigurationError as error:
@@ -304,22 +317,28 @@ class _Workshop:
                         f"llm.providers.{entry.name}.{complaint}" for complaint in error.complaints
                     ]
         if complaints:
-            for lease in leases:
-                lease.drop()
+            _drop(leases)
             raise ConfigurationError(*complaints)
-        self._made = made
-        return [leaf for _, leaf in made.values()]
+
+        def settle(taken: bool) -> None:
+            if taken:
+                self._made = made
+            else:
+                _drop(leases)
+
+        return Rebuilt([leaf for _, leaf in made.values()], config.fallback, config.timeouts, settle)
 
     async def rebuild(self, source: Source) -> Rebuilt:
-        """What another configuration amounts to. Raises ConfigurationError; then nothing has changed."""
-        config = await _read(source, self._environ, self._given)
-        return Rebuilt(self.build(config), config.fallback, config.timeouts)
+        """What another configuration amounts to. Raises ConfigurationError; nothing has changed before it is settled."""
+        return self.build(await _read(source, self._environ, self._given))
 
     def _leaf(
         self, entry: ProviderConfig, config: LlmConfig, leases: list[_Lease]
     ) -> tuple[object, HttpProvider]:
         choice = config.transport if self._given is not None else entry.transport or config.transport
-        variables = {name: self._environ.get(name) for name in (find(entry.provider).key_env)}
+        place = find(entry.provider)
+        names = (*place.key_env, *place.base_url_env)
+        variables = {name: Secret(self._environ.get(name, "")) for name in names}
         recipe = (entry, config.timeouts, config.prices, choice, variables)
         recipe_before, leaf = self._made.get(entry.name, (None, None))
         if leaf is not None and recipe == recipe_before:
@@ -336,6 +355,11 @@ class _Workshop:
             prices=PriceBook(entry.prices, mode=config.prices),
         )
         return recipe, made
+
+
+def _drop(leases: Sequence[_Lease]) -> None:
+    for lease in leases:
+        lease.drop()
 
 
 class _Shared:

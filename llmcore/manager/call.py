@@ -8,14 +8,13 @@ awaited. Nothing runs longer than its call.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 from attrs import evolve, frozen
 
 from llmcore.errors import (
-    AllProvidersFailed,
     AuthenticationError,
     ContentFilterError,
     ContextLengthError,
@@ -29,15 +28,14 @@ from llmcore.manager.candidates import Candidate, Candidates
 from llmcore.manager.fit import estimate_tokens, needs_of
 from llmcore.manager.fleet import View
 from llmcore.manager.guard import Visit
+from llmcore.manager.lane import Lane
 from llmcore.manager.log import note
 from llmcore.manager.plan import Plan, Setback, Step, goes_over
 from llmcore.manager.trail import Entry, Trail
 from llmcore.types import (
+    Attempt,
     EmbeddingRequest,
-    EmbeddingResponse,
     GenerationRequest,
-    GenerationResponse,
-    Message,
     RequestWarning,
 )
 from llmcore.types.responses import Why
@@ -66,23 +64,6 @@ class Won(Generic[T]):
     candidate: Candidate
 
 
-class _Lane:
-    """Attempts made one after the other; `entry` is the one that runs, `silent` whether its patience has run out."""
-
-    __slots__ = ("entry", "scope", "silent", "stop_alarm")
-
-    def __init__(self) -> None:
-        self.scope = anyio.CancelScope()
-        self.entry: Entry | None = None
-        self.silent = False
-        self.stop_alarm: Callable[[], None] | None = None
-
-    def disarm(self) -> None:
-        if self.stop_alarm is not None:
-            self.stop_alarm()
-            self.stop_alarm = None
-
-
 class Call(Generic[Q, T]):
     """One `generate`, `stream` or `embed` of a manager, from its first attempt to its outcome."""
 
@@ -106,10 +87,10 @@ class Call(Generic[Q, T]):
         self.ends: float = self.began + self.limit
         self.trail: Trail = Trail(self.began)
         self.won: Won[T] | None = None
-        self.prefix: str | None = None
+        self.continued: Q | None = None
         self.refused_by: str | None = None
         self._refused: Won[T] | None = None
-        self._lanes: list[_Lane] = []
+        self._lanes: list[Lane] = []
         self._group: TaskGroup | None = None
         arranged = fleet.arranged(request.model, request.providers)
         fallback = fleet.fallback
@@ -142,13 +123,13 @@ class Call(Generic[Q, T]):
         """The attempt that answered. Raises what the caller shall see: ProviderError or AllProvidersFailed."""
         step = self._plan.first()
         if step is None:
-            raise self._nobody()
+            raise self.candidates.refusal(self._manager.name)
         return await self._run(step)
 
     async def resume(self, error: ProviderError, why: Literal["restart", "continue", "splice"]) -> Won[T]:
         """Somebody who goes on where the answer broke off. Raises `error`, or what the others failed with."""
-        step = self._plan.resume(error, why)
-        if step is None or self.ends <= self._clock.now():
+        step = None if self.ends <= self._clock.now() else self._plan.resume(error, why)
+        if step is None:
             raise error
         note("llm.failover", provider=self.trail.errors[-1].provider, outcome=error.outcome, why=why)
         self.won = None
@@ -163,11 +144,11 @@ class Call(Generic[Q, T]):
                 async with anyio.create_task_group() as group:
                     self._group = group
                     group.cancel_scope.deadline = self._manager.loop_time(self.ends)
-                    await self._lane(step)
+                    await self._lane(self._new_lane(), step)
                 late = group.cancel_scope.cancelled_caught
             else:
                 with anyio.move_on_after(self.ends - self._clock.now()) as scope:
-                    await self._lane(step)
+                    await self._lane(self._new_lane(), step)
                 late = scope.cancelled_caught
         except BaseExceptionGroup as exc:
             await self._abandon()
@@ -184,9 +165,12 @@ class Call(Generic[Q, T]):
             raise self._too_late()
         raise self.trail.final(self._manager.name)
 
-    async def _lane(self, step: Step | None) -> None:
-        lane = _Lane()
+    def _new_lane(self) -> Lane:
+        lane = Lane(self._clock.now())
         self._lanes.append(lane)
+        return lane
+
+    async def _lane(self, lane: Lane, step: Step | None) -> None:
         try:
             with lane.scope:
                 while step is not None:
@@ -196,18 +180,55 @@ class Call(Generic[Q, T]):
         if lane.entry is not None and lane.scope.cancelled_caught:
             self.trail.cancelled(lane.entry, self._clock.now())
 
-    async def _attempt(self, lane: _Lane, step: Step) -> Step | None:
+    async def _attempt(self, lane: Lane, step: Step) -> Step | None:
         """Make this attempt; what follows it in this lane, None after an answer or where nothing follows."""
         lane.entry = None
-        if step.wait:
-            await self._pause(step)
+        if lane.scope.cancel_called:  # beaten before it began
+            self._plan.unsent(step)
+            return None
         candidate = self.candidates.chosen[step.target]
-        now = self._clock.now()
+        try:
+            visit = await self._visit(lane, step, candidate)
+        except ProviderError as error:  # turned away at the gates: nothing was sent
+            self._plan.unsent(step)
+            error.model = error.model or candidate.choice.model
+            self.trail.unsent(error)
+            setback = Setback(error, self.ends - self._clock.now(), sent=False)
+            return self._next(lane, step, setback, candidate)
+        except BaseException:
+            self._plan.unsent(step)
+            raise
+        why = self._why(step, candidate)
+        lane.entry = entry = self.trail.begin(
+            candidate.guard.name, candidate.choice.model, visit.seat.name, why, visit.started, step.wait
+        )
+        try:
+            result = await self._ask(visit, self._request(candidate, why))
+        except ProviderError as error:
+            now = self._clock.now()
+            visit.end(error, now)
+            self.trail.failed(entry, error, now)
+            lane.entry = None
+            step = step if why == step.why else evolve(step, why=why)
+            return self._after(lane, step, candidate, visit, error)
+        except BaseException:
+            visit.cancel(self._clock.now())
+            raise
+        finally:
+            lane.disarm()
+        lane.entry = None
+        return await self._answered(Won(result, step, entry, visit, candidate), lane)
+
+    async def _visit(self, lane: Lane, step: Step, candidate: Candidate) -> Visit:
+        """Wait as the step says, then pass the candidate's gates; from then on the lane's silence counts."""
+        if step.wait:
+            await self._clock.sleep(step.wait)
+        lane.since = now = self._clock.now()
         lane.silent = False
         if self._group is not None:
             self._arm(lane, candidate, self._group)
         try:
-            visit = await candidate.guard.enter(
+            return await candidate.guard.enter(
                 candidate.line,
                 now,
                 self.ends,
@@ -216,54 +237,43 @@ class Call(Generic[Q, T]):
                 panic=step.panic,
                 avoid=self.candidates.burnt(step.target),
             )
-            why = self._why(step, candidate)
-            lane.entry = entry = self.trail.begin(
-                candidate.guard.name, candidate.choice.model, visit.seat.name, why, visit.started, step.wait
-            )
-            try:
-                result = await self._ask(visit, self._request(candidate, why))
-            except ProviderError as error:
-                now = self._clock.now()
-                visit.end(error, now)
-                self.trail.failed(entry, error, now)
-                lane.entry = None
-                step = step if why == step.why else evolve(step, why=why)
-                return self._after(lane, step, candidate, visit, error)
-            except BaseException:
-                visit.cancel(self._clock.now())
-                raise
-        except ProviderError as error:  # turned away at the gates: nothing was sent
-            error.model = error.model or candidate.choice.model
-            self.trail.unsent(error)
-            return self._next(
-                lane, step, Setback(error, self.ends - self._clock.now(), sent=False), candidate
-            )
-        finally:
+        except BaseException:
             lane.disarm()
-        lane.entry = None
-        return await self._answered(Won(result, step, entry, visit, candidate), lane)
+            raise
 
-    async def _answered(self, won: Won[T], lane: _Lane) -> Step | None:
+    async def _answered(self, won: Won[T], lane: Lane) -> Step | None:
         """Keep the first answer; give up whoever else still runs."""
         if self.won is not None:
-            if self._discard is not None:
-                with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_S):
-                    await self._discard(won.result)
-            won.visit.cancel(self._clock.now())
-            self.trail.cancelled(won.entry, self._clock.now())
+            await self.drop(won)
             return None
         if self._is_refusal(won.result):
             return self._reroute(lane, won)
+        self.won = won
+        for other in self._lanes:
+            if other is not lane:
+                other.scope.cancel()
+        return None
+
+    async def drop(self, won: Won[T]) -> None:
+        """Nobody wants this answer any more: it is closed, counted, and nothing of it stays held."""
+        try:
+            if self._discard is not None:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_S):
+                    await self._discard(won.result)
+        finally:
+            now = self._clock.now()
+            won.visit.cancel(now)
+            self.trail.outrun(won.entry, _made_by(won.result), now)
+
+    def settle(self, won: Won[T]) -> None:
+        """The answer is whole: what its attempt cost comes back, or a first one has earned something."""
         if won.step.paid:
             self.candidates.refund()
         elif won.step.why == "first":
             self._manager.budget.earn(self._clock.now())
-        self.won = won
-        self._give_up_others(lane)
-        return None
 
     def _after(
-        self, lane: _Lane, step: Step, candidate: Candidate, visit: Visit, error: ProviderError
+        self, lane: Lane, step: Step, candidate: Candidate, visit: Visit, error: ProviderError
     ) -> Step | None:
         if isinstance(error, ContextLengthError):
             self.candidates.outgrown(step.target)
@@ -273,10 +283,12 @@ class Call(Generic[Q, T]):
             self.candidates.burn(step.target, visit.seat.name)
         return self._next(lane, step, Setback(error, self.ends - self._clock.now()), candidate)
 
-    def _next(self, mine: _Lane, step: Step, setback: Setback, candidate: Candidate) -> Step | None:
+    def _next(self, mine: Lane, step: Step, setback: Setback, candidate: Candidate) -> Step | None:
         """The next step of this lane, told to whoever listens; where another lane is not yet silent, that goes on alone."""
         error = setback.error
-        if self.won is not None or any(not lane.silent for lane in self._lanes if lane is not mine):
+        if mine.scope.cancel_called:
+            return None
+        if self.won is not None or any(not lane.silent for lane in self._running() if lane is not mine):
             if not goes_over(error, self.fleet.policy(1)):
                 self._plan.ended = True
             return None
@@ -291,33 +303,19 @@ class Call(Generic[Q, T]):
         note(what, provider=name, outcome=error.outcome, status=error.status, wait_s=following.wait or None)
         return following
 
-    async def _pause(self, step: Step) -> None:
-        try:
-            await self._clock.sleep(step.wait)
-        except BaseException:
-            if step.paid:
-                self.candidates.refund()
-            raise
-
-    def _give_up_others(self, winner: _Lane) -> None:
-        for lane in self._lanes:
-            if lane is not winner:
-                lane.scope.cancel()
-
     async def _abandon(self) -> None:
         """The call is broken off; nothing of it may stay held."""
-        now = self._clock.now()
         won, self.won = self.won or self._refused, None
         if won is not None:
-            if self._discard is not None:
-                with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_S):
-                    await self._discard(won.result)
-            won.visit.cancel(now)
-        self.trail.cut("cancelled", now)
+            await self.drop(won)
+        self.trail.cut("cancelled", self._clock.now())
 
     # ---------------------------------------------------------------------------------- side by side
 
-    def _arm(self, lane: _Lane, candidate: Candidate, group: TaskGroup) -> None:
+    def _running(self) -> list[Lane]:
+        return [lane for lane in self._lanes if not lane.scope.cancel_called]
+
+    def _arm(self, lane: Lane, candidate: Candidate, group: TaskGroup) -> None:
         """Wake up where the attempt shows nothing for too long."""
         fallback, hedge = self.fleet.fallback, None
         if fallback.hedge_after is not None and not self._plan.overlapped:
@@ -346,32 +344,31 @@ class Call(Generic[Q, T]):
         step = self._plan.beside(why)
         if step is None:
             return
-        if len(self._lanes) >= MAX_LANES:
-            self._lanes[0].scope.cancel()
+        if len(running := self._running()) >= MAX_LANES:
+            min(running, key=lambda lane: lane.since).scope.cancel()
         candidate = self.candidates.chosen[step.target]
         self._manager.meter.maybe_charged_twice()
         note("llm.beside", provider=candidate.guard.name, why=why)
-        self._group.start_soon(self._lane, step)
+        self._group.start_soon(self._lane, self._new_lane(), step)
 
     # ------------------------------------------------------------------------------------- requests
 
     def _why(self, step: Step, candidate: Candidate) -> Why:
         """Why this attempt is made; who cannot go on from a text that is there begins anew."""
-        if self.prefix is None or step.why not in ("continue", "failover"):
+        if self.continued is None or step.why not in ("continue", "failover"):
             return step.why
         return "continue" if "prefill" in (candidate.routing.capabilities or ()) else "restart"
 
     def _request(self, candidate: Candidate, why: Why) -> Q:
         """The request as this candidate shall get it: its name for the model, what is left of the deadline."""
-        request, model = self.request, candidate.choice.model
+        model = candidate.choice.model
+        request = self.continued if why == "continue" and self.continued is not None else self.request
         if request.deadline is not None:
             request = evolve(request, model=model, deadline=self.ends - self._clock.now())
         elif request.model != model:
             request = evolve(request, model=model)
         if request.providers:
             request = evolve(request, providers=())
-        if why == "continue" and self.prefix is not None and isinstance(request, GenerationRequest):
-            return _continued(request, self.prefix)  # type: ignore[no-any-return]  # Q is one type at a time
         return request
 
     def _tokens(self) -> int:
@@ -381,19 +378,18 @@ class Call(Generic[Q, T]):
         return estimate_tokens(request) + output
 
     def _is_refusal(self, result: T) -> bool:
-        if not self.fleet.fallback.allow_policy_fallback or not isinstance(result, GenerationResponse):
+        if not self.fleet.fallback.allow_policy_fallback:
             return False
-        return result.finish_reason in ("content_filter", "refusal")
+        return getattr(result, "finish_reason", None) in ("content_filter", "refusal")
 
-    def _reroute(self, lane: _Lane, won: Won[T]) -> Step | None:
+    def _reroute(self, lane: Lane, won: Won[T]) -> Step | None:
         """An answer that is a refusal: ask somebody else, and keep it for the case that nobody says more."""
         now = self._clock.now()
         if self._refused is None:
             self._refused = won
             self.refused_by = won.candidate.guard.name
         won.visit.end(None, now)
-        made = won.result.attempts if isinstance(won.result, (GenerationResponse, EmbeddingResponse)) else ()
-        self.trail.succeeded(won.entry, made, now)
+        self.trail.succeeded(won.entry, _made_by(won.result), now)
         error = ContentFilterError("refused by policy", provider=won.candidate.guard.name)
         return self._next(lane, won.step, Setback(error, self.ends - now), won.candidate)
 
@@ -406,25 +402,11 @@ class Call(Generic[Q, T]):
         error.skipped = self.trail.skipped
         return error
 
-    def _nobody(self) -> ProviderError:
-        errors = self.candidates.nobody()
-        if len(errors) == 1 and not isinstance(errors[0], RateLimitError):
-            found: ProviderError = errors[0]
-        else:
-            hints = [error.retry_after for error in errors if error.retry_after is not None]
-            found = AllProvidersFailed(
-                "no provider may be asked now",
-                errors,
-                provider=self._manager.name,
-                retry_after=min(hints, default=None),
-            )
-        found.skipped = self.trail.skipped
-        return found
 
-
-def _continued(request: GenerationRequest, prefix: str) -> Any:
-    """The request with the text so far as the beginning of the answer."""
-    return evolve(request, messages=(*request.messages, Message.assistant(prefix)))
+def _made_by(result: object) -> tuple[Attempt, ...]:
+    """The attempts that an answer says led to it."""
+    made: tuple[Attempt, ...] = getattr(result, "attempts", ())
+    return made
 
 
 def _single(exc: BaseException) -> BaseException:

@@ -9,6 +9,7 @@ from attrs import frozen
 from llmcore.clock import Clock
 from llmcore.config import Routing
 from llmcore.errors import (
+    AllProvidersFailed,
     ContextLengthError,
     NoUsableKeyError,
     OverloadedError,
@@ -24,6 +25,9 @@ from llmcore.manager.models import Choice
 from llmcore.manager.plan import Policy, Step
 from llmcore.manager.trail import Trail
 from llmcore.types import Skipped
+
+NO_KEYS: frozenset[str | None] = frozenset()
+BUSY = Readiness(0.0, "busy", "all its slots are taken")
 
 
 @frozen
@@ -105,8 +109,9 @@ class Candidates:
                 passed.append((target, ready))
             elif candidate.guard.entrance.has_room:
                 return self._take(target, passed)
-            elif waiting is None:
-                waiting = target
+            else:
+                passed.append((target, BUSY))
+                waiting = target if waiting is None else waiting
         if waiting is not None:
             return self._take(waiting, passed)
         if (aside := next((target for target, ready in passed if ready.aside), None)) is not None:
@@ -155,7 +160,9 @@ class Candidates:
         self._burnt[target] = self._burnt.get(target, frozenset()) | {key}
 
     def burnt(self, target: int) -> frozenset[str | None]:
-        return self._burnt.get(target, frozenset())
+        """The keys that must not be used now: those that have failed, as long as there is another."""
+        burnt = self._burnt.get(target)
+        return burnt if burnt is not None and self.other_key(target) else NO_KEYS
 
     def outgrown(self, target: int) -> None:
         """The request did not fit into this candidate's window; nobody with one known to be no larger is asked."""
@@ -169,8 +176,20 @@ class Candidates:
         """Whether the breaker of this one is to be passed by, since there is nobody else."""
         return self._sole and not self._fleet.fallback.breaker.block_sole
 
-    def nobody(self) -> list[ProviderError]:
-        """Why none of those that are left was asked, as errors."""
+    def refusal(self, name: str) -> ProviderError:
+        """The error of a call, by the manager of this name, in which nobody may be asked."""
+        errors = self._refusals()
+        if len(errors) == 1 and not isinstance(errors[0], RateLimitError):
+            found = errors[0]
+        else:
+            hints = [error.retry_after for error in errors if error.retry_after is not None]
+            words = "no provider may be asked now"
+            found = AllProvidersFailed(words, errors, provider=name, retry_after=min(hints, default=None))
+        found.skipped = self._trail.skipped
+        return found
+
+    def _refusals(self) -> list[ProviderError]:
+        """Why none of those that are left was asked."""
         now = self._clock.now()
         errors: list[ProviderError] = []
         for target in self._stock():

@@ -30,16 +30,18 @@ NEVER = float("inf")
 TRIED_AGAIN_S = 900.0
 PERMISSION_S = 300.0
 CLEARLY_MORE = 0.2
+SHORTEST_S = 0.001
 MAX_FAMILIES = 1024
 NO_KEYS: frozenset[str | None] = frozenset()
 
 
 class Pass:
-    """One admitted attempt: the seat that it is made on, and the tokens reserved for it."""
+    """One admitted attempt: the seat that it is made on, since when, and the tokens reserved for it."""
 
-    __slots__ = ("chair", "family", "held", "pacer", "tokens")
+    __slots__ = ("at", "chair", "family", "held", "pacer", "tokens")
 
-    def __init__(self, chair: Chair, name: str, pacer: Pacer, tokens: float) -> None:
+    def __init__(self, chair: Chair, name: str, pacer: Pacer, tokens: float, at: float) -> None:
+        self.at: float = at
         self.chair: Chair = chair
         self.family: str = name
         self.pacer: Pacer = pacer
@@ -56,15 +58,18 @@ class Pass:
 
 
 class Chair:
-    """A seat with what is known of its key: disabled until when and why, resting until when by family, its pace."""
+    """A seat with what is known of its key: disabled until when and why, its pace, by family until when it rests and
+    since when: the success of an older attempt does not end it.
+    """
 
-    __slots__ = ("disabled_until", "pacers", "rests", "seat", "turn", "why")
+    __slots__ = ("disabled_until", "pacers", "rested", "rests", "seat", "turn", "why")
 
     def __init__(self, seat: Seat) -> None:
         self.seat: Seat = seat
         self.disabled_until: float = 0.0
         self.why: str = ""
         self.rests: dict[str, float] = {}
+        self.rested: dict[str, float] = {}
         self.pacers: dict[str, Pacer] = {}
         self.turn: float = 0.0
 
@@ -214,7 +219,7 @@ class Entrance:
                 queue[0].event.set()
             else:
                 self._queues.pop(name, None)
-            if self._full and self.waiting < self._max_queue:
+            if self._full and self.waiting <= self._max_queue // 2:  # told anew only after it was half empty
                 self._full = False
 
     def leave(self, passed: Pass, used_tokens: float | None = None) -> None:
@@ -235,7 +240,7 @@ class Entrance:
             if chair.disabled_until:
                 chair.disabled_until, chair.why = 0.0, ""
                 self._told("llm.key_back", key=chair.seat.name)
-            if chair.rests:
+            if chair.rests and passed.at >= chair.rested.get(passed.family, 0.0):
                 chair.rests.pop(passed.family, None)
             return
         now = self._clock.now()
@@ -275,6 +280,7 @@ class Entrance:
     def _rest(self, chairs: Sequence[Chair], name: str, until: float) -> None:
         for chair in chairs:
             chair.rests[name] = max(chair.rests.get(name, 0.0), until)
+            chair.rested[name] = self._clock.now()
 
     def _heard(self, chair: Chair, model: str | None, limits: RateLimits) -> None:
         self._pacer(chair, family(model)).observe(limits, self._clock.now())
@@ -305,7 +311,7 @@ class Entrance:
             chair, pacer = found
         pacer.take(tokens, now)
         self.in_flight += 1
-        return Pass(chair, name, pacer, tokens), now
+        return Pass(chair, name, pacer, tokens, now), now
 
     def _choose(
         self, name: str, tokens: float, now: float, avoid: frozenset[str | None]
@@ -362,7 +368,7 @@ class Entrance:
             if now >= latest:
                 raise self._no_slot()
             waiter.event = anyio.Event()
-            with anyio.move_on_after(max(0.0, min(at, latest) - now)):
+            with anyio.move_on_after(max(SHORTEST_S, min(at, latest) - now)):
                 await waiter.event.wait()
 
     def _nudge(self) -> None:
@@ -390,7 +396,10 @@ class Entrance:
             retry_after=max(0.0, soonest - now) or None,
         )
 
-    def _no_slot(self) -> PoolTimeout:
+    def _no_slot(self) -> ProviderError:
+        if self._limit is None or self.in_flight < self._limit:
+            words = f"not sent: others waited for the pace before it, for {self._patience:g} s"
+            return RateLimitError(words, provider=self._name)
         words = (
             f"all {self._limit} slots were busy for {self._patience:g} s; raise max_in_flight or send less"
         )

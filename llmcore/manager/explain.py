@@ -67,12 +67,15 @@ def explained(manager: ProviderManager, request: Asked) -> Explanation:
     arranged = fleet.arranged(request.model, request.providers)
     order = deepcopy(fleet.order)
     ranked = manager.sticky_first(fleet, order(arranged, View(fleet, now, request)), request)
-    limit = min(request.deadline or fleet.timeouts.total, fleet.timeouts.total)
+    if not fallback.enabled:
+        ranked = arranged = tuple(ranked)[:1]
+    total = fleet.timeouts.total
+    limit = total if request.deadline is None else min(request.deadline, total)
     policy = fleet.policy(len(arranged))
     trail = Trail(now)
     candidates = Candidates(
         fleet,
-        tuple(ranked) if fallback.enabled else tuple(ranked)[:1],
+        ranked,
         len(arranged),
         needs=needs_of(request) if isinstance(request, GenerationRequest) else None,
         embedding=not isinstance(request, GenerationRequest),

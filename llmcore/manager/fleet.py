@@ -57,6 +57,11 @@ class Fleet:
         self._calls = 0
         self._drained: anyio.Event | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls that began with this fleet still run."""
+        return self._calls > 0
+
     def arranged(self, model: str | None, only: tuple[str, ...]) -> tuple[Choice, ...]:
         """Who may answer for `model`, arranged for the order. Raises InvalidRequestError for names that nobody has."""
         found = self._arranged.get((model, only))
@@ -113,9 +118,9 @@ class Fleet:
             self._drained.set()
 
     async def drained(self) -> None:
-        """Wait until no call of this fleet runs any more."""
+        """Wait until no call of this fleet runs any more; any number may wait."""
         if self._calls:
-            self._drained = anyio.Event()
+            self._drained = self._drained or anyio.Event()
             await self._drained.wait()
 
 

@@ -103,6 +103,7 @@ class Guard:
         )
         self._single_key = len(seats) < 2
         self._lines: dict[str, Line] = {}
+        self._isolated = False
 
     @property
     def lines(self) -> dict[str, Line]:
@@ -145,6 +146,8 @@ class Guard:
                 lambda old, new: self._told(f"llm.breaker_{new}", family=name or None, was=old),
             )
             line = self._lines[name] = Line(name, breaker)
+            if self._isolated:
+                breaker.isolate()
         return line
 
     def readiness(self, line: Line, now: float, *, sole: bool) -> Readiness:
@@ -183,15 +186,17 @@ class Guard:
         breaker = line.breaker
         past = forced and breaker.state != "isolated" and (not panic or breaker.panic(now))
         if not past and not breaker.admits(now):
-            at = breaker.opens_at
-            wait = max(0.0, at - now) if at != float("inf") else None
-            raise OverloadedError("left alone by its breaker", provider=self.name, retry_after=wait)
+            raise self._left_alone(breaker, now)
         permit = breaker.enter(now, forced=forced, panic=panic)
         try:
             passed = self.entrance.try_enter(line.family, tokens, now, avoid=avoid)
             if passed is None:
                 passed = await self.entrance.enter(line.family, tokens, ends, avoid=avoid)
                 now = self._clock.now()
+                opened = permit.kind == "call" and breaker.state != "closed" and not past
+                if opened or breaker.state == "isolated":  # while this one waited
+                    self.entrance.leave(passed)
+                    raise self._left_alone(breaker, now)
         except BaseException:
             breaker.release(permit)
             raise
@@ -236,12 +241,14 @@ class Guard:
         return models
 
     def isolate(self, model: str | None = None) -> None:
-        """Let nobody in, until `reset`; one model's family, or all that were asked so far and the default."""
+        """Let nobody in, until `reset`; to one model's family, or to any."""
+        self._isolated = self._isolated or model is None
         for line in self._meant(model):
             line.breaker.isolate()
 
     def reset(self, model: str | None = None) -> None:
         """Forget every failure: breakers closed, keys usable."""
+        self._isolated = self._isolated and model is not None
         for line in self._meant(model):
             line.breaker.reset()
             line.aside_until = 0.0
@@ -256,6 +263,11 @@ class Guard:
 
     async def aclose(self) -> None:
         await self.provider.aclose()
+
+    def _left_alone(self, breaker: Breaker, now: float) -> OverloadedError:
+        at = breaker.opens_at
+        wait = None if at == float("inf") else max(0.0, at - now)
+        return OverloadedError("left alone by its breaker", provider=self.name, retry_after=wait)
 
     def _open(self, breaker: Breaker, now: float) -> Readiness:
         if breaker.opens_at > now:

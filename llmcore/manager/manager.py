@@ -6,7 +6,7 @@ sleep; an error is read by its facts, never by its text; cancellation passes thr
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from llmcore.clock import Alarming, Clock, SystemClock
 from llmcore.config import FallbackConfig, Timeouts
 from llmcore.errors import AllProvidersFailed, ConfigurationError, ProviderError
 from llmcore.manager.budget import Budget
-from llmcore.manager.call import Call, Won
+from llmcore.manager.call import CLEANUP_S, Call, Won
 from llmcore.manager.explain import Explanation, explained
 from llmcore.manager.fleet import Asked, Fleet, View
 from llmcore.manager.guard import Guard, Line, Visit
@@ -51,11 +51,15 @@ DRAIN_S = 30.0
 
 @frozen
 class Rebuilt:
-    """What a new configuration amounts to; providers that did not change are the same objects as before."""
+    """What a new configuration amounts to; providers that did not change are the same objects as before.
+
+    settle: told whether it was taken (True) or turned out not to work, and then nothing of it is kept.
+    """
 
     providers: Sequence[LlmProvider]
     fallback: FallbackConfig
     timeouts: Timeouts
+    settle: Callable[[bool], None] = lambda _taken: None
 
 
 Rebuild = Callable[[Any], Awaitable[Rebuilt]]
@@ -89,6 +93,7 @@ class ProviderManager:
         self._rebuild = rebuild
         self._reloading = anyio.Lock()
         self._retired: list[LlmProvider] = []
+        self._leaving: list[Fleet] = []
         self.fleet: Fleet = self._assembled(
             Rebuilt(providers, fallback or FallbackConfig(), timeouts or Timeouts()), ()
         )
@@ -196,19 +201,27 @@ class ProviderManager:
         async with self._reloading:
             rebuilt = await self._rebuild(source)
             old = self.fleet
-            self.fleet = self._assembled(rebuilt, old.guards)
+            try:
+                self.fleet = self._assembled(rebuilt, old.guards)
+            except ConfigurationError:
+                rebuilt.settle(False)
+                raise
+            rebuilt.settle(True)
             if rebuilt.fallback.budget != old.fallback.budget:
                 self.budget = Budget(rebuilt.fallback.budget)
             kept = {id(provider) for provider in rebuilt.providers}
             gone = [guard.provider for guard in old.guards if id(guard.provider) not in kept]
             self._retired += gone
+            leaving = self._leaving = [fleet for fleet in (*self._leaving, old) if fleet.busy]
             note("llm.reloaded", providers=len(self.fleet.names), gone=len(gone) or None)
         with anyio.move_on_after(drain):
-            await old.drained()
-        for provider in gone:
-            if provider in self._retired:
-                self._retired.remove(provider)
-                await provider.aclose()
+            for fleet in leaving:  # also those before the last: what is gone now may still serve their calls
+                await fleet.drained()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_S):
+            for provider in gone:
+                if provider in self._retired:
+                    self._retired.remove(provider)
+                    await provider.aclose()
 
     # ------------------------------------------------------------------------ what calls share
 
@@ -220,14 +233,16 @@ class ProviderManager:
 
     def sticky_first(self, fleet: Fleet, ranked: Iterable[Choice], request: Asked) -> Iterable[Choice]:
         """The same choices, those of the session's own provider first."""
-        session = request.metadata.get("session") if request.metadata and fleet.fallback.sticky else None
+        session = _session(request) if fleet.fallback.sticky else None
         name = None if session is None else self._sticky.get(session)
         return ranked if name is None else _first(fleet.names, name, ranked)
 
     def patience(self, fleet: Fleet, request: Asked, line: Line | None) -> float | None:
         """Seconds that a candidate may show nothing before another one is asked beside it; None where that is off."""
         fallback = fleet.fallback
-        thinks = isinstance(request, GenerationRequest) and _reasons(request)
+        if isinstance(request, EmbeddingRequest):  # shows nothing before its end, and is no surer elsewhere
+            return None
+        thinks = _reasons(request)
         floor = fallback.reasoning_patience if thinks else fallback.patience
         if not floor:
             return None
@@ -259,9 +274,9 @@ class ProviderManager:
         fleet = call.fleet
         self.meter.succeeded(now - call.began, usage)
         fleet.answered(usage.output_tokens)
-        metadata = call.request.metadata
-        if metadata and fleet.fallback.sticky and (session := metadata.get("session")) is not None:
-            self._stick(fleet, session, won)
+        call.settle(won)
+        if fleet.fallback.sticky and (session := _session(call.request)) is not None:
+            self._stick(fleet, session, won, embedding=isinstance(call.request, EmbeddingRequest))
 
     # ---------------------------------------------------------------------------------- in here
 
@@ -290,7 +305,7 @@ class ProviderManager:
         won.visit.end(None, now, response.usage.total_tokens)
         call.trail.succeeded(won.entry, response.attempts, now)
         self.answered(call, won, response.usage, now)
-        attempts, skipped = call.trail.attempts, call.trail.skipped
+        attempts, skipped = call.trail.attempts, (*call.trail.skipped, *response.skipped)
         flags: tuple[RequestWarning, ...] = call.flags(won)
         if flags:
             response = evolve(response, warnings=(*response.warnings, *flags))
@@ -298,12 +313,12 @@ class ProviderManager:
             return response
         return evolve(response, attempts=attempts, skipped=skipped)
 
-    def _stick(self, fleet: Fleet, session: Any, won: Won[Any]) -> None:
+    def _stick(self, fleet: Fleet, session: Hashable, won: Won[Any], *, embedding: bool) -> None:
         """Keep a session where it is, unless its provider is gone or left alone by its breaker."""
         kept = self._sticky.get(session)
         if kept is not None and kept in fleet.names and kept != won.candidate.guard.name:
-            guard = fleet.guards[fleet.names.index(kept)]
-            if guard.line(won.candidate.choice.model).breaker.state == "closed":
+            line = fleet.guards[fleet.names.index(kept)].line(won.candidate.choice.model, embedding=embedding)
+            if line.breaker.state == "closed":
                 return
         self._sticky.keep(session, won.candidate.guard.name)
 
@@ -342,6 +357,16 @@ def _first(names: Sequence[str], name: str, ranked: Iterable[Choice]) -> Iterato
         else:
             rest.append(choice)
     yield from rest
+
+
+def _session(request: Asked) -> Hashable | None:
+    """What names the conversation; callers may put anything there."""
+    session = request.metadata.get("session") if request.metadata else None
+    try:
+        hash(session)
+    except TypeError:
+        return repr(session)
+    return session
 
 
 def _reasons(request: GenerationRequest) -> bool:

@@ -68,7 +68,7 @@ class Step:
 
 @frozen
 class Setback:
-    """What a step led to, and the seconds that are left of the call's deadline. sent: whether anything was."""
+    """What a step led to, and the seconds that are left of the call's deadline. sent: whether anything was (`unsent`)."""
 
     error: ProviderError
     remaining: float
@@ -143,6 +143,12 @@ class Plan:
         self.ended = following is None
         return self._go(following)
 
+    def unsent(self, step: Step) -> None:
+        """Nothing of this step was sent: it is no attempt, and what was paid for it is given back."""
+        self._made -= 1
+        if step.paid:
+            self._field.refund()
+
     def resume(self, error: ProviderError, why: Why) -> Step | None:
         """Who goes on with a stream that broke after it had shown something; None where nobody can."""
         if self._made >= self._policy.max_attempts or not self._policy.after_send:
@@ -161,8 +167,7 @@ class Plan:
     def _after(self, step: Step, setback: Setback) -> Step | None:
         error, policy = setback.error, self._policy
         if not setback.sent:
-            self._made -= 1
-            return self._over(error, free=True)
+            return self._over(error, free=not step.paid)
         if self._made >= policy.max_attempts:
             return None
         if isinstance(error, _OF_THE_KEY) and self._field.other_key(step.target):

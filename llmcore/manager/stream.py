@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+import anyio
 from attrs import evolve, frozen
 
 from llmcore.config import MidStream
-from llmcore.errors import ProviderError, StreamInterruptedError, TotalTimeout
+from llmcore.errors import ContentFilterError, ProviderError, StreamInterruptedError, TotalTimeout
 from llmcore.manager.call import Call, Won
+from llmcore.manager.plan import goes_over
 from llmcore.types import (
     Attempt,
     Continued,
     Event,
     Finished,
+    FinishReason,
     GenerationRequest,
+    Message,
     PartDelta,
     Restarted,
+    Text,
     TextDelta,
     ThinkingDelta,
     ToolCallDelta,
@@ -42,6 +47,21 @@ class Opened:
     stream: EventStream
     held: deque[Event]
 
+    @property
+    def end(self) -> Finished | None:
+        """The end, where the answer was over before it showed anything."""
+        last = self.held[-1] if self.held else None
+        silent = isinstance(last, Finished) and not any(map(is_visible, self.held))
+        return last if silent and isinstance(last, Finished) else None
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        return None if self.end is None else self.end.finish_reason
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        return () if self.end is None else self.end.attempts
+
 
 async def _discard(opened: Opened) -> None:
     await opened.stream.aclose()
@@ -63,8 +83,10 @@ class ManagedStream:
         self._said: list[str] = []
         self._only_text = True
         self._chars = 0
+        self._splicing = False
         self._expected = ""
         self._cut: ProviderError | None = None
+        self._resuming: anyio.CancelScope | None = None
         self._state = "new"  # new -> running -> succeeded | failed | left
 
     # ---------------------------------------------------------------------------------------- opening
@@ -81,7 +103,7 @@ class ManagedStream:
         fleet.enter()
         try:
             self._call = Call(manager, fleet, request, self._ask, _discard)
-            self._use(await self._call.run())
+            won = await self._call.run()
         except ProviderError as error:
             self._close("failed")
             manager.meter.failed(error)
@@ -90,6 +112,10 @@ class ManagedStream:
             self._close("left")
             manager.meter.broke_off(exc)
             raise
+        if self._state != "running":  # closed meanwhile, by another task
+            await self._call.drop(won)
+            return
+        self._use(won)
         manager.meter.first_token(manager.clock.now() - self._call.began)
 
     async def _ask(self, visit: Visit, request: GenerationRequest) -> Opened:
@@ -117,6 +143,7 @@ class ManagedStream:
         self._won = won
         self._inner = won.result.stream
         self._held = won.result.held
+        self._chars = 0
 
     # ---------------------------------------------------------------------------------------- reading
 
@@ -125,22 +152,28 @@ class ManagedStream:
             try:
                 event = await self._next()
             except ProviderError as error:
+                self._check_open()
                 event = await self._go_on(error)
-            if not self._expected:
-                break
-            event = self._spliced(event)
-            if event.text:
+            self._check_open()
+            new = self._spliced(event) if self._splicing else event
+            if new is not None:
+                event = new
                 break
         if type(event) is Finished:
             return self._finished(event)
         self._note(event)
         return event
 
+    def _check_open(self) -> None:
+        """Stop where another task has closed the stream meanwhile; everything is given back then."""
+        if self._state != "running":
+            raise StopAsyncIteration
+
     async def _next(self) -> Event:
         if self._held:
             return self._held.popleft()
-        if self._state != "running" or self._inner is None:
-            raise StopAsyncIteration
+        self._check_open()
+        assert self._inner is not None
         try:
             return await self._inner.__anext__()
         except StopAsyncIteration:
@@ -159,14 +192,20 @@ class ManagedStream:
             self._chars += len(event.text)
         elif kind is ToolCallDelta or kind is PartDelta:
             self._only_text = False
+        elif kind is Restarted:
+            self._said, self._only_text = [], True
 
     async def aclose(self) -> None:
         if self._state == "running":
             manager, won, call = self._manager, self._won, self._call
             now = manager.clock.now()
-            if won is not None and call is not None:
-                won.visit.cancel(now)
-                call.trail.cancelled(won.entry, now, self._estimate())
+            if self._resuming is not None:
+                self._resuming.cancel()
+            if call is not None:
+                if won is not None:
+                    won.visit.cancel(now)
+                    call.trail.cancelled(won.entry, now, self._estimate())
+                call.trail.cut("cancelled", now)
             self._close("left")
             manager.meter.gave_up()
         if self._inner is not None:
@@ -184,7 +223,7 @@ class ManagedStream:
         manager.answered(call, won, event.usage, now)
         attempts = call.trail.attempts
         self._close("succeeded")
-        skipped = call.trail.skipped
+        skipped = (*call.trail.skipped, *event.skipped)
         flags = call.flags(won)
         if attempts is event.attempts and not skipped and not flags:
             return event
@@ -192,44 +231,70 @@ class ManagedStream:
 
     async def _go_on(self, error: ProviderError) -> Event:
         """What follows a break after the commit: an event that says how it goes on, or the error to raise."""
-        cut = self._interrupted(error)
+        blamed = _blamed(error)
+        cut = self._interrupted(error, blamed)
         call, policy = self._call, self._mid_stream
         assert call is not None
-        splicing = policy == "splice" and (not self._only_text or self._expected)
-        if policy is None or policy == "fail" or splicing or isinstance(error, TotalTimeout):
+        splicing = policy == "splice" and not self._only_text
+        if policy is None or policy == "fail" or splicing or not self._may_go_on(blamed):
             raise self._failed(cut)
-        going_on = policy == "continue" and self._only_text and bool(self._said)
+        said = "".join(self._said)
+        going_on = policy == "continue" and self._only_text and bool(said)
         why = policy if policy == "splice" or going_on else "restart"
-        call.prefix = "".join(self._said) if going_on else None
+        call.continued = _continued(call.request, said) if going_on else None
         try:
-            won = await call.resume(cut, why)
+            with anyio.CancelScope() as self._resuming:
+                won = await call.resume(cut, why)
         except ProviderError as last:
+            self._check_open()
             if last is not cut:
                 cut.__context__ = last
             raise self._failed(cut) from cut.__cause__
+        finally:
+            self._resuming = None
+        self._check_open()
         self._use(won)
         name, model = won.candidate.guard.name, won.candidate.choice.model
         if why == "splice":
-            self._cut, self._expected = cut, "".join(self._said)
+            self._cut, self._expected, self._splicing = cut, said, True
             return TextDelta("")
         if won.entry.why == "continue":
             return Continued(name, model)
-        self._said, self._only_text, self._chars = [], True, 0
+        self._said, self._only_text = [], True
         return Restarted(name, model)
 
-    def _spliced(self, event: Event) -> TextDelta:
+    def _may_go_on(self, blamed: ProviderError) -> bool:
+        """Whether somebody else may be asked after this; a refusal by policy is flagged as before the commit."""
+        won, call = self._won, self._call
+        assert won is not None
+        assert call is not None
+        if isinstance(blamed, ContentFilterError):
+            call.refused_by = call.refused_by or won.candidate.guard.name
+        return isinstance(blamed, StreamInterruptedError) or goes_over(blamed, call.fleet.policy(1))
+
+    def _spliced(self, event: Event) -> Event | None:
         """What is new of an event while the new answer repeats what was said. Raises where it says something else."""
-        if not isinstance(event, TextDelta):
-            if isinstance(event, ThinkingDelta):
-                return TextDelta("")
+        kind = type(event)
+        if kind is TextDelta:
+            assert isinstance(event, TextDelta)
+            shared = min(len(event.text), len(self._expected))
+            if event.text[:shared] != self._expected[:shared]:
+                raise self._diverged()
+            self._expected = self._expected[shared:]
+            self._chars += shared
+            if shared == len(event.text):
+                return None
+            self._splicing = False
+            return evolve(event, text=event.text[shared:])
+        if kind is ThinkingDelta or kind is Continued:  # thoughts of its own before what was said
+            return None
+        if kind is Restarted:
+            self._expected = "".join(self._said)
+            return None
+        if self._expected:
             raise self._diverged()
-        if not event.text:
-            return event
-        shared = min(len(event.text), len(self._expected))
-        if event.text[:shared] != self._expected[:shared]:
-            raise self._diverged()
-        self._expected = self._expected[shared:]
-        return evolve(event, text=event.text[shared:])
+        self._splicing = False
+        return event
 
     def _diverged(self) -> ProviderError:
         """The new answer does not begin with what was said; the first break is what the reader is told."""
@@ -242,7 +307,7 @@ class ManagedStream:
         call.trail.cancelled(won.entry, now)
         return self._failed(cut)
 
-    def _interrupted(self, error: ProviderError) -> ProviderError:
+    def _interrupted(self, error: ProviderError, blamed: ProviderError) -> ProviderError:
         """After the commit every failure is an interruption; it is noted on the trail and at the gates."""
         won, call = self._won, self._call
         assert won is not None
@@ -260,7 +325,7 @@ class ManagedStream:
             )
         cut.visible_output = True
         now = self._manager.clock.now()
-        won.visit.end(cut, now)
+        won.visit.end(blamed, now)
         call.trail.failed(won.entry, cut, now)
         won.entry.made = tuple(self._estimated(attempt) for attempt in won.entry.made)
         return cut
@@ -283,11 +348,27 @@ class ManagedStream:
         return evolve(attempt, usage=self._estimate(), counted="estimated")
 
     def _close(self, state: str) -> None:
-        """The call is over; its attempts go into the ledger."""
+        """The call is over; its attempts go into the ledger. Comes once."""
         self._state = state
         if self._call is not None:
             self._manager.ledger.add(self._call.trail.attempts)
         self._fleet.leave()
+
+
+def _blamed(error: ProviderError) -> ProviderError:
+    """What broke the stream, where that is known: it says more of the provider than that it broke."""
+    cause = error.__cause__
+    known = isinstance(error, StreamInterruptedError) and isinstance(cause, ProviderError)
+    return cause if known and isinstance(cause, ProviderError) else error
+
+
+def _continued(request: GenerationRequest, said: str) -> GenerationRequest:
+    """The request with the text so far as the beginning of the answer, joined to one that the caller has begun."""
+    messages = request.messages
+    last = messages[-1]
+    if last.role == "assistant" and all(type(part) is Text for part in last.parts):
+        return evolve(request, messages=(*messages[:-1], Message.assistant(last.text + said)))
+    return evolve(request, messages=(*messages, Message.assistant(said)))
 
 
 def _unfinished(*, retry: bool) -> StreamInterruptedError:

@@ -8,11 +8,13 @@ from llmcore.errors import AllProvidersFailed, ProviderError
 from llmcore.types import NO_USAGE, Attempt, Skipped, Usage
 from llmcore.types.responses import Counted, Why
 
+NO_TIME_S = 0.001
+
 
 class Entry:
     """One attempt while it runs. Times are monotonic seconds."""
 
-    __slots__ = ("key", "made", "model", "name", "started", "wait", "why")
+    __slots__ = ("error", "key", "made", "model", "name", "started", "wait", "why")
 
     def __init__(
         self, name: str, model: str | None, key: str | None, why: Why, started: float, wait: float
@@ -24,10 +26,11 @@ class Entry:
         self.started: float = started
         self.wait: float = wait
         self.made: tuple[Attempt, ...] = ()
+        self.error: ProviderError | None = None
 
     @property
     def plain(self) -> bool:
-        """Whether the provider's own account of it needs nothing added: the first, and not waited for."""
+        """Whether the provider's own account of it needs nothing added: the first, after no pause."""
         return self.why == "first" and not self.wait
 
 
@@ -80,13 +83,15 @@ class Trail:
         error.provider = error.provider or entry.name
         error.key = error.key or entry.key
         self.errors.append(error)
+        entry.error = error
         self._end(entry, error.attempts, error.outcome, now, error.status, error.phase)
 
     def succeeded(self, entry: Entry, made: tuple[Attempt, ...], now: float) -> None:
         """The attempt has answered and says that it `made` these."""
         if entry.made:
             return
-        if made and entry.plain and len(self._entries) == 1 and made[0].key == entry.key:
+        queued = entry.started - self.began > NO_TIME_S
+        if made and entry.plain and not queued and len(self._entries) == 1 and made[0].key == entry.key:
             entry.made = made
         else:
             self._end(entry, made, "success", now)
@@ -99,6 +104,12 @@ class Trail:
             counted: Counted = "unknown" if usage is NO_USAGE else "estimated"
             self._end(entry, (), outcome, now, usage=usage, counted=counted)
 
+    def outrun(self, entry: Entry, made: tuple[Attempt, ...], now: float) -> None:
+        """The attempt has answered (it says that it `made` these), but too late; its tokens count nevertheless."""
+        if not entry.made:
+            late = [evolve(one, outcome="cancelled") if one.outcome == "success" else one for one in made]
+            self._end(entry, tuple(late), "cancelled", now)
+
     def cut(self, outcome: str, now: float) -> tuple[Attempt, ...]:
         """The call is over, whatever runs; all its attempts, the running ones with `outcome`."""
         for entry in self._entries:
@@ -107,8 +118,8 @@ class Trail:
 
     def final(self, name: str) -> ProviderError:
         """What the caller sees: the error itself where it was the only one or is final, else all of them as one."""
-        errors = self.errors or self._refusals
-        last = errors[-1]
+        last = (self.errors or self._refusals)[-1]
+        errors = [entry.error for entry in self._entries if entry.error is not None] or self._refusals
         if len(errors) > 1 and (last.failover or last.budget_exhausted):
             hints = [error.retry_after for error in errors if error.retry_after is not None]
             words = f"no provider answered ({len(errors)} attempts)"

@@ -25,7 +25,6 @@ from llmcore.errors import (
 from tests.manager.test_breaker_laws import Plain, Taken
 from tests.manager.test_budget import Ledger
 
-REFUNDS_UNSENT = False  # see test_19_what_was_paid_and_never_sent_is_given_back
 ASIDE = {
     ModelNotFoundError: 300.0,
     PermissionDeniedError: 300.0,
@@ -73,6 +72,7 @@ class Place:
 
     breaker: Plain
     rests: float = 0.0
+    rested: float = 0.0
     aside: float = 0.0
 
 
@@ -129,11 +129,10 @@ class Reference:
         go = call.runs
         assert go is not None
         if error is None:
-            if not call.shown:
-                self._won(go)
             if call.stream and not call.shown:
                 call.shown = True
                 return
+            self._won(go)
             self._learn(call, go, None)
             self._end(call, "success")
         elif call.shown:
@@ -291,11 +290,11 @@ class Reference:
         past = go.forced and breaker.state != "isolated" and (not go.panic or breaker.panics(self.now))
         if not past and not breaker.admits(self.now):
             call.made -= 1
-            if go.paid and REFUNDS_UNSENT:
+            if go.paid:
                 self._move(self.fallback.budget.cost)
             refusal = OverloadedError("not sent")
             call.refusals.append(refusal)
-            self._follow(call, self._over(call, refusal, free=True))
+            self._follow(call, self._over(call, refusal, free=not go.paid))
             return
         kind = breaker.kind(self.now)
         breaker.panicked = breaker.panicked or (kind == "forced" and go.panic)
@@ -318,7 +317,9 @@ class Reference:
             place.breaker.due = place.breaker.due if due is None else due
         call.taken.settled = True
         if error is None:
-            place.rests = place.aside = 0.0
+            place.aside = 0.0
+            if call.attempts[-1][1] >= place.rested:
+                place.rests = 0.0
             return
         for cls, seconds in ASIDE.items():
             if isinstance(error, cls):
@@ -326,14 +327,15 @@ class Reference:
                 place.aside = self.now + (asked or seconds)
         if isinstance(error, (RateLimitError, OverloadedError)) and error.retry_after is not None:
             place.rests = max(place.rests, self.now + error.retry_after)
+            place.rested = self.now
 
     def _cut(self, call: Asking, go: Go, error: ProviderError) -> None:
         """A stream breaks after it has shown something."""
         cut = StreamInterruptedError(str(error))
-        self._learn(call, go, cut)
+        self._learn(call, go, error)
         call.runs, call.shown = None, False
         following = None
-        if self.fallback.mid_stream == "restart" and call.made < self.most:
+        if self.fallback.mid_stream == "restart" and call.made < self.most and error.failover:
             following = self._pick(call)
             if following is not None and not self._pay(cut):
                 following = None

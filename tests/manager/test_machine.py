@@ -363,7 +363,6 @@ class ManagerMachine(RuleBasedStateMachine):
             assert all(guard.in_flight == 0 for guard in self.manager.fleet.guards)
 
 
-@pytest.mark.xfail(reason="a paid step that is turned away at the gates is not refunded", strict=True)
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_19_what_was_paid_and_never_sent_is_given_back(backend: Backend) -> None:
     """Of two calls that fail side by side, one has paid for a retry when the other's failure opens the breaker."""

@@ -80,6 +80,8 @@ def steps(
         if step is None:
             break
         found.append((step, setback))
+        if not setback.sent:
+            running.unsent(step)
         step = running.after(step, setback)
     if step is not None:
         found.append((step, None))
