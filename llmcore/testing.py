@@ -308,7 +308,12 @@ def run_simulated(
         return anyio.run(
             main, *args, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)}
         )
-    return anyio.run(main, *args, backend="asyncio", backend_options={"loop_factory": SimulatedLoop})
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:  # as applications do, without a word to anyio
+        return runner.run(_awaited(main, *args))
+
+
+async def _awaited(main: Callable[..., Awaitable[T]], *args: Any) -> T:
+    return await main(*args)
 
 
 class FakeClock:
