@@ -195,6 +195,28 @@ def test_learn_false_heeds_no_headers() -> None:
     assert pacer.wait(0, 0.0) == 0.0
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        Limit(0, 0),
+        Limit(None, 5e-324),
+        Limit(None, 0.0),
+        Limit(math.nan, 5),
+        Limit(math.inf, 5),
+        Limit(10, math.nan),
+        Limit(10, -1),
+        Limit(10),
+    ],
+)
+def test_words_without_sense_teach_nothing(said: Limit) -> None:
+    pacer = Pacer(None, None)
+    pacer.take(5, 0.0)
+    pacer.observe(RateLimits(said, said, said, said), 1.0)
+    assert pacer.idle
+    assert pacer.wait(5, 1.0) == 0.0
+    assert pacer.room(1.0) == 1.0
+
+
 figures = st.one_of(st.none(), st.floats(-10, 1e12), st.sampled_from([0.0, 1.0, math.inf, math.nan, -1.0]))
 limits = st.builds(Limit, figures, figures, figures)
 told = st.builds(RateLimits, *[st.one_of(st.none(), limits)] * 4)

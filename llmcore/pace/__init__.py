@@ -70,8 +70,8 @@ class Pacer:
         self._told: dict[str, Told] = {}
         self._told_at = 0.0
         self._tried = Tried()
-        self._unseen: deque[int] = deque()  # tokens of requests whose headers are not back yet
-        self._unseen_tokens = 0
+        self._unseen: deque[float] = deque()  # tokens of requests whose headers are not back yet
+        self._unseen_tokens = 0.0
         self._extra = 0.0  # tokens by which a request uses more than was reserved for it, in the mean
         self._spread = 0.0  # and the mean distance from that
         self._refused_at = -INF
@@ -79,7 +79,7 @@ class Pacer:
         self.in_flight: int = 0
         self.not_before: float = 0.0
 
-    def wait(self, tokens: int, now: float, ahead: int = 0) -> float:
+    def wait(self, tokens: float, now: float, ahead: int = 0) -> float:
         """Seconds until a request of so many tokens may go, after `ahead` others like it; 0.0 is now.
 
         One that is larger than its limit may go when all of the limit is left.
@@ -98,7 +98,12 @@ class Pacer:
         self.idle = not (self._quotas or self._told or self._tried.rate is not None)
         return 0.0
 
-    def take(self, tokens: int, now: float) -> None:
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether an estimate of tokens is of any use here."""
+        return any(counts for _, counts in self._quotas) or any(kind != "requests" for kind in self._told)
+
+    def take(self, tokens: float, now: float) -> None:
         """One request of so many tokens goes now."""
         self.in_flight += 1
         self._tried.take(now)
@@ -112,7 +117,7 @@ class Pacer:
             for kind, told in self._told.items():
                 told.take(self._amount(kind, 1, tokens), now)
 
-    def settle(self, reserved: int, used: int | None, now: float) -> None:
+    def settle(self, reserved: float, used: float | None, now: float) -> None:
         """A request taken with `reserved` tokens is over, and has used so many; None keeps the reservation."""
         self.in_flight -= 1
         while len(self._unseen) > self.in_flight:
@@ -129,7 +134,7 @@ class Pacer:
         self._extra += surprise / 10
         self._spread += (abs(surprise) - self._spread) / 10
 
-    def give_back(self, tokens: int, now: float) -> None:
+    def give_back(self, tokens: float, now: float) -> None:
         """A request that was taken has not been sent."""
         self.in_flight -= 1
         self._tried.give_back()
@@ -187,7 +192,7 @@ class Pacer:
             left.append(self._tried.room(now))
         return min(1.0, max(0.0, min(left, default=1.0)))
 
-    def _amount(self, kind: str, requests: int, tokens: int) -> float:
+    def _amount(self, kind: str, requests: int, tokens: float) -> float:
         """What so many requests of so many tokens together are taken to use of a limit, before their answers."""
         if kind == "requests":
             return requests
@@ -198,19 +203,18 @@ class Pacer:
     def _learned(self, kind: str, limit: Limit | None, now: float) -> None:
         if limit is None or limit.remaining is None:
             return
-        told = self._told.get(kind)
-        if told is None:
-            told = self._told[kind] = Told()
+        told = self._told.get(kind) or Told()
         flying = len(self._unseen)
-        told.observe(limit, self._amount(kind, flying, self._unseen_tokens), flying, now)
-        self._told_at = now
-        self.idle = False
+        if told.observe(limit, self._amount(kind, flying, self._unseen_tokens), flying, now):
+            self._told[kind] = told
+            self._told_at = now
+            self.idle = False
 
-    def _told_wait(self, tokens: int, now: float, ahead: int) -> float:
+    def _told_wait(self, tokens: float, now: float, ahead: int) -> float:
         if now - self._told_at > STALE and not self.in_flight:
             self._told.clear()
             self._unseen.clear()
-            self._unseen_tokens = 0
+            self._unseen_tokens = 0.0
         wait = 0.0
         doubt = 3 * self._spread * sqrt(1 + len(self._unseen))
         for kind, told in self._told.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from llmcore.pace.quota import EPSILON, INF, MINUTE
 from llmcore.types import Limit
 
+LONGEST: float = 1e9  # seconds; a longer window is no window
 AGREE: int = 10  # answers that must at least agree before more is believed to be left
 
 
@@ -55,7 +56,7 @@ class Told:
         return self._left
 
     def room(self, now: float) -> float:
-        return self.left(now) / self._limit if self._limit else 1.0
+        return self.left(now) / self._limit
 
     def take(self, amount: float, now: float) -> None:
         self._advance(now)
@@ -71,17 +72,21 @@ class Told:
             return max(self._ends - now, 0.001)
         return short / self._refill
 
-    def observe(self, told: Limit, unseen: float, flying: int, now: float) -> None:
-        """unseen: what was taken by requests whose answers have not told anything yet; flying: how many these are."""
+    def observe(self, told: Limit, unseen: float, flying: int, now: float) -> bool:
+        """Whether these words make sense, and then learn from them. unseen: what was taken by requests whose answers
+        have not told anything yet; flying: how many these are.
+        """
         remaining, resets_s = told.remaining or 0.0, told.resets_s
         limit = told.limit or max(self._limit, remaining)
-        if not (0 <= remaining < INF and 0 < limit < INF):
-            return
+        if not (0 <= remaining < INF and 1 <= limit < INF):
+            return False
         if limit != self._limit:
             self._limit, self._used, self._seconds, self._anchor = limit, 0.0, 0.0, None
             self._classify()
         self._advance(now)
-        fresh = resets_s is not None and 0 <= resets_s < INF and self._note_reset(remaining, resets_s, now)
+        fresh = (
+            resets_s is not None and 0 <= resets_s < LONGEST and self._note_reset(remaining, resets_s, now)
+        )
         believed = remaining - unseen
         self._lowest = min(self._lowest, remaining)
         self._gap = min(self._gap, believed - self._left)
@@ -89,16 +94,15 @@ class Told:
         if fresh:
             self._left = believed
         elif not flying:
-            self._left = (
-                self._lowest
-            )  # all have been answered, and whoever was counted last was told the least
+            self._left = self._lowest  # all were answered, and whoever was counted last was told the least
         elif self._gap < 0 or self._seen >= self._wanted:  # answers come in disorder: many must agree on more
             self._left += self._gap
         else:
-            return
+            return True
         self._lowest = INF if not flying else remaining if fresh else self._lowest
         self._seen, self._gap = 0, INF if self._gap >= 0 else 0.0
         self._wanted = max(AGREE, flying)
+        return True
 
     def _advance(self, now: float) -> None:
         since = self._at
