@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 from urllib.parse import quote, quote_plus
 
@@ -53,6 +53,27 @@ class Secret:
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         msg = "a Secret is not pickled"
         raise TypeError(msg)
+
+
+class Veiled(Mapping[str, str]):
+    """Variables whose values do not show, so that a traceback with locals may hold them."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values: Mapping[str, str] = values._values if isinstance(values, Veiled) else values
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} variables>"
 
 
 SHORTEST = 4

@@ -37,7 +37,7 @@ from llmcore.loader.rules import (
 from llmcore.loader.text import Notes, filled, key_path, read_source, variables_in
 from llmcore.loader.together import check_together, claimed_names
 from llmcore.prices import Price
-from llmcore.secret import Secret
+from llmcore.secret import Secret, Veiled
 
 TRANSPORTS = ("auto", "httpx", "fast")
 PRICE_SOURCES = ("auto", "own", "off")
@@ -60,7 +60,9 @@ def load_config(
     environ: where "${VAR}" is looked up. kinds: the known kinds of provider. Raises ConfigurationError with every
     complaint.
     """
+    environ = Veiled(environ)
     report = examine(source, environ=environ, kinds=kinds)
+    del source  # a text may hold keys, and a traceback may show it
     if report.config is None:
         raise ConfigurationError(*report.errors)
     return report.config

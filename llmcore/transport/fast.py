@@ -26,7 +26,7 @@ from llmcore.transport.base import Call, Reply, refuse_if_blocked
 from llmcore.transport.fast_errors import died_unanswered, translated
 from llmcore.transport.incoming import MAX_HEADERS, BodyReply, joined_headers
 from llmcore.transport.limits import Gate, Limits
-from llmcore.transport.outgoing import Origin, headers_of, origin_of
+from llmcore.transport.outgoing import Origin, bare, headers_of, origin_of
 from llmcore.transport.tls import system_tls
 
 MAX_LINE = 64 * 1024
@@ -55,9 +55,9 @@ class FastTransport:
         await home.gate.enter(timeouts.pool)
         try:
             response = await self._answer(home, call, headers, origin, timeouts.connect)
-        except BaseException:
+        except BaseException as exc:  # noqa: BLE001 - raised again, without the libraries' frames
             home.gate.leave()
-            raise
+            raise bare(exc) from exc.__cause__
         body = _Body(response, origin, home.gate)
         try:
             return BodyReply(response.status, joined_headers(response.raw_headers), body)

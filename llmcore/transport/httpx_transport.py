@@ -17,7 +17,7 @@ from llmcore.transport.base import Call, Reply, refuse_if_blocked
 from llmcore.transport.httpx_errors import died_unanswered, translated
 from llmcore.transport.incoming import BodyReply, joined_headers
 from llmcore.transport.limits import Limits
-from llmcore.transport.outgoing import Origin, headers_of, origin_of
+from llmcore.transport.outgoing import Origin, bare, headers_of, origin_of
 from llmcore.transport.slots import CLEANUP_S, Slot, Slots
 from llmcore.transport.tls import system_tls
 
@@ -75,9 +75,9 @@ class HttpxTransport:
             async def done(whole: bool) -> None:
                 await (self._slots.give(slot) if whole else self._slots.drop(slot))
 
-        except BaseException:
+        except BaseException as exc:  # noqa: BLE001 - raised again, without the libraries' frames
             await self._slots.drop(slot)
-            raise
+            raise bare(exc) from exc.__cause__
         return await _reply(response, origin, done)
 
     async def _answer(self, slot: Slot, request: httpx.Request) -> httpx.Response:

@@ -31,6 +31,17 @@ class Headers(dict[str, str]):
         return f"<{len(self)} headers>"
 
 
+def bare(exc: BaseException) -> BaseException:
+    """The same exception, and those it came from, without their frames: the libraries' hold our headers."""
+    one: BaseException | None = exc
+    seen: set[int] = set()
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        one.__traceback__ = None
+        one = one.__cause__ or one.__context__
+    return exc
+
+
 @frozen
 class Origin:
     """Who is connected to. `str` shows no path and no query, so it may stand in an error."""
