@@ -144,11 +144,11 @@ class Call(Generic[Q, T]):
                 async with anyio.create_task_group() as group:
                     self._group = group
                     group.cancel_scope.deadline = self._manager.loop_time(self.ends)
-                    await self._lane(self._new_lane(), step)
+                    await self._lane(self._new_lane(self.began), step)
                 late = group.cancel_scope.cancelled_caught
             else:
                 with anyio.move_on_after(self.ends - self._clock.now()) as scope:
-                    await self._lane(self._new_lane(), step)
+                    await self._lane(self._new_lane(self.began), step)
                 late = scope.cancelled_caught
         except BaseExceptionGroup as exc:
             await self._abandon()
@@ -165,8 +165,8 @@ class Call(Generic[Q, T]):
             raise self._too_late()
         raise self.trail.final(self._manager.name)
 
-    def _new_lane(self) -> Lane:
-        lane = Lane(self._clock.now())
+    def _new_lane(self, now: float) -> Lane:
+        lane = Lane(now)
         self._lanes.append(lane)
         return lane
 
@@ -265,12 +265,12 @@ class Call(Generic[Q, T]):
             won.visit.cancel(now)
             self.trail.outrun(won.entry, _made_by(won.result), now)
 
-    def settle(self, won: Won[T]) -> None:
+    def settle(self, won: Won[T], now: float) -> None:
         """The answer is whole: what its attempt cost comes back, or a first one has earned something."""
         if won.step.paid:
             self.candidates.refund()
         elif won.step.why == "first":
-            self._manager.budget.earn(self._clock.now())
+            self._manager.budget.earn(now)
 
     def _after(
         self, lane: Lane, step: Step, candidate: Candidate, visit: Visit, error: ProviderError
@@ -321,7 +321,7 @@ class Call(Generic[Q, T]):
         if fallback.hedge_after is not None and not self._plan.overlapped:
             hedge = candidate.line.pulse.p95() if fallback.hedge_after == "p95" else fallback.hedge_after
         patience = self._manager.patience(self.fleet, self.request, candidate.line)
-        since = self._clock.now()
+        since = lane.since
 
         def hedged() -> None:
             self._ask_beside("hedge")
@@ -349,7 +349,7 @@ class Call(Generic[Q, T]):
         candidate = self.candidates.chosen[step.target]
         self._manager.meter.maybe_charged_twice()
         note("llm.beside", provider=candidate.guard.name, why=why)
-        self._group.start_soon(self._lane, self._new_lane(), step)
+        self._group.start_soon(self._lane, self._new_lane(self._clock.now()), step)
 
     # ------------------------------------------------------------------------------------- requests
 

@@ -274,7 +274,7 @@ class ProviderManager:
         fleet = call.fleet
         self.meter.succeeded(now - call.began, usage)
         fleet.answered(usage.output_tokens)
-        call.settle(won)
+        call.settle(won, now)
         if fleet.fallback.sticky and (session := _session(call.request)) is not None:
             self._stick(fleet, session, won, embedding=isinstance(call.request, EmbeddingRequest))
 
@@ -361,7 +361,9 @@ def _first(names: Sequence[str], name: str, ranked: Iterable[Choice]) -> Iterato
 
 def _session(request: Asked) -> Hashable | None:
     """What names the conversation; callers may put anything there."""
-    session = request.metadata.get("session") if request.metadata else None
+    if not request.metadata:
+        return None
+    session = request.metadata.get("session")
     try:
         hash(session)
     except TypeError:
