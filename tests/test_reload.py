@@ -133,3 +133,40 @@ async def test_a_new_key_is_used_at_once() -> None:
 async def test_only_a_manager_made_from_a_configuration_reloads() -> None:
     with pytest.raises(ConfigurationError, match="made by hand"):
         await llmcore.ProviderManager([ScriptedProvider("a")]).reload("x = 1")
+
+
+async def test_a_configuration_that_fails_late_leaves_the_providers_and_their_state() -> None:
+    with SimulatorThread() as sim:
+        before = config(sim, "a", "b")
+        async with llmcore.open(before) as llm:
+            a, b = llm.providers
+            llm.isolate("a")
+            broken: tuple[llmcore.LlmConfig, ...] = (
+                evolve(config(sim, "a", "c"), fallback=FallbackConfig(fallbacks=("nobody",))),
+                evolve(before, providers=[evolve(one, enabled=False) for one in before.providers]),
+            )
+            for late in broken:
+                with pytest.raises(ConfigurationError):
+                    await llm.reload(late)
+            await llm.reload(before)
+            assert llm.providers == (a, b)
+            assert (await llm.generate("say: hi")).provider == "b"
+
+
+async def test_a_name_that_is_given_twice_is_a_mistake_and_not_dropped() -> None:
+    with SimulatorThread() as sim, pytest.raises(ConfigurationError, match="twice"):
+        llmcore.create_manager(config(sim, "a", "a"))
+
+
+async def test_an_address_from_a_variable_is_read_again() -> None:
+    with SimulatorThread() as sim:
+        environ = {"OLLAMA_HOST": "http://127.0.0.1:9"}
+        local = llmcore.LlmConfig([llmcore.ProviderConfig("o", "ollama", text_model="m")], prices="off")
+        async with llmcore.open(local, environ=environ) as llm:
+            (before,) = llm.providers
+            await llm.reload(local)
+            assert llm.providers == (before,)
+            environ["OLLAMA_HOST"] = sim.base_url("ollama")
+            await llm.reload(local)
+            assert llm.providers != (before,)
+            assert (await llm.generate("say: hi")).text == "hi"
