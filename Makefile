@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 REAL   := .venv-real
 
-.PHONY: help demo test check bench test-real format clean
+.PHONY: help demo test test-long check bench test-real format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -22,6 +22,9 @@ demo: $(STAMP)  ## a conversation that the second provider answers because the f
 
 test: $(STAMP)  ## the test suite
 	@$(BIN)/python -m pytest
+
+test-long: $(STAMP)  ## the tests of the 50 invariants alone, 10,000 new examples each (HYPOTHESIS_EXAMPLES for another number)
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest $$($(BIN)/python tests/test_invariants.py)
 
 check: $(STAMP)  ## the gate: format, lint, types, type completeness, architecture, tests with warnings as errors
 	$(BIN)/ruff format --check .

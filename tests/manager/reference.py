@@ -328,6 +328,7 @@ class Reference:
         if isinstance(error, (RateLimitError, OverloadedError)) and error.retry_after is not None:
             place.rests = max(place.rests, self.now + error.retry_after)
             place.rested = self.now
+            place.rested = self.now
 
     def _cut(self, call: Asking, go: Go, error: ProviderError) -> None:
         """A stream breaks after it has shown something."""

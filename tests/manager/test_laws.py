@@ -246,7 +246,7 @@ def test_34_and_48_nothing_stays_in_flight_and_stats_add_up(run: Run) -> None:
     jumps=st.integers(-3600, 3600),
     backend=BACKENDS,
 )
-@settings(max_examples=30)
+@settings(max_examples=settings().max_examples // 2)
 def test_14_a_jumping_wall_clock_changes_nothing(
     config: Any, scripts_: Any, jumps: int, backend: str
 ) -> None:
@@ -273,7 +273,7 @@ def test_14_a_jumping_wall_clock_changes_nothing(
     script=scripts,
     backend=BACKENDS,
 )
-@settings(max_examples=30)
+@settings(max_examples=settings().max_examples // 2)
 def test_34_and_48_hold_at_every_moment_of_a_crowd(
     clients: Any, limits: list[int], script: Any, backend: str
 ) -> None:
