@@ -476,6 +476,13 @@ def test_a_configured_limit_is_kept_and_used(upstream: type[Upstream], rpm: int)
     assert run.admitted >= 0.95 * rpm * 900 / 60
 
 
+@pytest.mark.parametrize("size", [60, 10])
+def test_a_configured_limit_whose_bursts_are_refused_is_spread_out(size: int) -> None:
+    run = Traffic(Bucket(600, size=size), 20.0, headers=False, pacer=Pacer(600, None), seconds=1200)
+    assert run.throughput >= 0.95
+    assert run.refusals < 0.01
+
+
 def test_a_crowd_at_the_start_teaches_quickly() -> None:
     """Hundreds at once, when nothing is known: what is too much is refused once, then the pace holds."""
     run = Traffic(Bucket(300), 10.0, at_once=200, seconds=600)

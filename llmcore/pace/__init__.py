@@ -50,6 +50,7 @@ class Pacer:
         "_quotas",
         "_refused_at",
         "_spread",
+        "_tightened_at",
         "_told",
         "_told_at",
         "_tried",
@@ -63,8 +64,8 @@ class Pacer:
     def __init__(self, rpm: float | None, tpm: float | None, learn: bool = True) -> None:
         self._learn = learn
         self._quotas = tuple(
-            (Quota(limit, seconds), counts_tokens)
-            for limit, seconds, counts_tokens in ((rpm, 1.0, False), (tpm, 5.0, True))
+            (Quota(limit), counts_tokens)
+            for limit, counts_tokens in ((rpm, False), (tpm, True))
             if limit is not None
         )
         self._told: dict[str, Told] = {}
@@ -75,6 +76,7 @@ class Pacer:
         self._extra = 0.0  # tokens by which a request uses more than was reserved for it, in the mean
         self._spread = 0.0  # and the mean distance from that
         self._refused_at = -INF
+        self._tightened_at = -INF
         self.idle: bool = not self._quotas
         self.in_flight: int = 0
         self.not_before: float = 0.0
@@ -164,8 +166,7 @@ class Pacer:
         if retry_after is not None:
             self.not_before = max(self.not_before, now + retry_after)
             self.idle = False
-        explained = any(told.room(now) < NEARLY for told in self._told.values())
-        if self._learn and not explained:
+        if self._learn and not self._is_explained(now, now if sent is None else sent):
             self._tried.refused(now, now if sent is None else sent, self.not_before, self.in_flight)
             self.idle = self.idle and self._tried.rate is None
 
@@ -191,6 +192,17 @@ class Pacer:
         if self._tried.rate is not None:
             left.append(self._tried.room(now))
         return min(1.0, max(0.0, min(left, default=1.0)))
+
+    def _is_explained(self, now: float, sent: float) -> bool:
+        """Whether a refusal was to be expected of what is known, or a smaller burst may be all that it asks for."""
+        if any(told.room(now) < NEARLY for told in self._told.values()):
+            return True
+        if sent < self._tightened_at:
+            return True
+        smaller = [quota.tighten(now) for quota, _ in self._quotas]
+        if any(smaller):
+            self._tightened_at = now
+        return any(smaller)
 
     def _amount(self, kind: str, requests: int, tokens: float) -> float:
         """What so many requests of so many tokens together are taken to use of a limit, before their answers."""

@@ -7,19 +7,20 @@ from collections import deque
 MINUTE: float = 60.0
 SLACK: float = 0.1  # seconds added to a minute, since requests do not travel equally fast
 SLOT: float = 0.5  # seconds that one entry of the sliding minute covers
+BURST: float = 0.1  # share of the limit that may go at once
 EPSILON: float = 1e-6
 INF: float = float("inf")
 
 
 class Quota:
-    """A configured limit per minute: spread evenly with bursts of `seconds`' worth, and never more in any minute."""
+    """A configured limit per minute: spread evenly with bursts of a tenth, and never more in any minute."""
 
     __slots__ = ("_at", "_burst", "_level", "_limit", "_rate", "_sent", "_slots")
 
-    def __init__(self, limit: float, seconds: float) -> None:
+    def __init__(self, limit: float) -> None:
         self._limit = max(limit, EPSILON)
         self._rate = self._limit / MINUTE
-        self._burst = max(1.0, self._rate * seconds)
+        self._burst = max(1.0, self._limit * BURST)
         self._level = self._burst
         self._at = -INF
         self._sent = 0.0
@@ -58,6 +59,16 @@ class Quota:
             slot[2] -= part
             self._sent -= part
             more += part
+
+    def tighten(self, now: float) -> bool:
+        """The vendor refused although the limit was kept: allow smaller bursts, where they can be smaller."""
+        self._advance(now)
+        self._level = min(self._level, 0.0)
+        smaller = max(1.0, self._burst / 4)
+        if smaller == self._burst:
+            return False
+        self._burst = smaller
+        return True
 
     def room(self, now: float) -> float:
         self._advance(now)

@@ -259,6 +259,27 @@ def test_the_queue_is_bounded_and_says_so_once(backend: str) -> None:
     simulated(backend, main)
 
 
+@both_loops
+def test_of_several_families_the_longest_waiting_goes_first(backend: str) -> None:
+    async def main() -> None:
+        turnstile, order = make(slots=1), []
+        held = entered(turnstile)
+
+        async def call(name: str) -> None:
+            passed = await turnstile.enter(name, 0, float("inf"))
+            order.append(name)
+            turnstile.leave(passed)
+
+        async with anyio.create_task_group() as group:
+            for name in "bacab":
+                group.start_soon(call, name)
+                await anyio.sleep(0.1)
+            turnstile.leave(held)
+        assert order == list("bacab")
+
+    simulated(backend, main)
+
+
 # -------------------------------------------------------------------------------------------------- pace
 
 
@@ -278,7 +299,7 @@ def test_the_pace_is_waited_for_in_order(backend: str) -> None:
             for number in range(20):
                 group.start_soon(call, number)
         assert [number for number, _ in order] == list(range(20))
-        assert [at for _, at in order] == pytest.approx(list(range(20)), abs=0.1)
+        assert [at for _, at in order] == pytest.approx([0] * 6 + list(range(1, 15)), abs=0.1)
         assert (turnstile.in_flight, turnstile.waiting) == (0, 0)
 
     simulated(backend, main)
@@ -305,6 +326,25 @@ def test_what_the_pace_cannot_meet_in_time_is_refused_at_once(backend: str) -> N
 
 
 @both_loops
+def test_nobody_overtakes_whoever_waits_for_the_pace(backend: str) -> None:
+    async def main() -> None:
+        turnstile = make()
+        once(turnstile, RateLimitError("slow", retry_after=5.0), anyio.current_time())
+
+        async def overtake() -> None:
+            await anyio.sleep(5.0001)  # the rest is over, and the waiter's own alarm a moment away
+            assert turnstile.waiting == 1
+            assert turnstile.try_enter(FAMILY, 0, anyio.current_time()) is None
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(overtake)
+            await anyio.sleep(4.9995)
+            turnstile.leave(await turnstile.enter(FAMILY, 0, float("inf")))
+
+    simulated(backend, main)
+
+
+@both_loops
 def test_those_ahead_in_the_queue_count(backend: str) -> None:
     async def main() -> None:
         turnstile = make(rpm=60, patience=5.0)
@@ -324,7 +364,7 @@ def test_those_ahead_in_the_queue_count(backend: str) -> None:
         async with anyio.create_task_group() as group:
             for _ in range(20):
                 group.start_soon(call)
-        assert outcomes["in"] in {5, 6}
+        assert outcomes["in"] in {10, 11}
         assert outcomes["in"] + outcomes["at once"] == 20
         assert all(wait is not None and wait > 4.0 for wait in waits)
 
@@ -597,7 +637,7 @@ def test_the_same_seed_chooses_the_same_keys() -> None:
 @both_loops
 def test_a_drained_key_is_the_last_resort_and_no_short_cut(backend: str) -> None:
     async def main() -> None:
-        turnstile = make(seats(1.0, 0.0), rpm=60)
+        turnstile = make(seats(1.0, 0.0), rpm=10)
         now = anyio.current_time()
         used = []
         for _ in range(3):
@@ -605,7 +645,7 @@ def test_a_drained_key_is_the_last_resort_and_no_short_cut(backend: str) -> None
             used.append(passed.key)
             turnstile.leave(passed)
         assert used == ["k0"] * 3, "a short wait for its pace is no reason"
-        assert anyio.current_time() - now == pytest.approx(2.0, abs=0.1)
+        assert anyio.current_time() - now == pytest.approx(12.0, abs=0.1)
         turnstile.learn(passed, RateLimitError("slow", retry_after=30.0))
         assert once(turnstile, None, anyio.current_time()) == "k1"
 
