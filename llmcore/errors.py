@@ -2,7 +2,6 @@
 
     LlmError
     ├── ConfigurationError              a person must mend the configuration
-    │   └── EndpointError               (a ProviderError too) wrong address, redirect  no    yes   no
     └── ProviderError                   one attempt at one provider failed           same  over  health
         ├── AuthenticationError         the key is missing, malformed or revoked      no    yes   no (the key's)
         │   └── NoUsableKeyError        every key of this provider is disabled        no    yes   no
@@ -10,6 +9,7 @@
         ├── QuotaExhaustedError         money, or a daily or monthly cap              no    yes   no (the key's)
         ├── ModelNotFoundError          unknown, retired or not pulled                no    yes   no
         ├── InvalidRequestError         schema or value rejected                      no    no    no
+        │   ├── EndpointError           (a ConfigurationError too) wrong address      no    yes   no
         │   ├── UnsupportedFeatureError we know before sending that it cannot         no    yes   no
         │   └── ContextLengthError      prompt and output exceed the window           no    yes   no
         ├── ContentFilterError          refused by policy                             no    no    no
@@ -156,16 +156,6 @@ class ProviderError(LlmError):
         return type(self).__name__
 
 
-class EndpointError(ProviderError, ConfigurationError):
-    """The address is wrong: it redirects, is no URL, or cannot be spoken to. Redirects are never followed."""
-
-    failover = True
-
-    def reword(self, message: str) -> None:
-        super().reword(message)
-        self._complaints = (self.message,)
-
-
 class AuthenticationError(ProviderError):
     """The key is missing, malformed or revoked."""
 
@@ -196,6 +186,16 @@ class ModelNotFoundError(ProviderError):
 
 class InvalidRequestError(ProviderError):
     """The request itself is wrong; no other provider would take it either."""
+
+
+class EndpointError(InvalidRequestError, ConfigurationError):
+    """The address is wrong: it redirects, is unknown there (404), or cannot be spoken to. Redirects are never followed."""
+
+    failover = True
+
+    def reword(self, message: str) -> None:
+        super().reword(message)
+        self._complaints = (self.message,)
 
 
 class UnsupportedFeatureError(InvalidRequestError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
-from attrs import evolve, frozen
+from attrs import evolve
 
 from llmcore.errors import (
     AuthenticationError,
@@ -28,12 +28,11 @@ from llmcore.manager.candidates import Candidate, Candidates
 from llmcore.manager.fit import estimate_tokens, needs_of
 from llmcore.manager.fleet import View
 from llmcore.manager.guard import Visit
-from llmcore.manager.lane import Lane
+from llmcore.manager.lane import Lane, Won, made_by, single
 from llmcore.manager.log import note
 from llmcore.manager.plan import Plan, Setback, Step, goes_over
-from llmcore.manager.trail import Entry, Trail
+from llmcore.manager.trail import Trail
 from llmcore.types import (
-    Attempt,
     EmbeddingRequest,
     GenerationRequest,
     RequestWarning,
@@ -49,19 +48,10 @@ Q = TypeVar("Q", GenerationRequest, EmbeddingRequest)
 
 CLEANUP_S = 2.0
 MAX_LANES = 2
+ASKED_AGAIN_S = 1.0
+ABOVE_USUAL = 1.1  # so that a percentile that wavers still hedges no more than its share
 
 _OF_THE_KEY = (AuthenticationError, PermissionDeniedError, QuotaExhaustedError, RateLimitError)
-
-
-@frozen
-class Won(Generic[T]):
-    """The attempt that answered; its visit is still open, and is ended by whoever uses the result."""
-
-    result: T
-    step: Step
-    entry: Entry
-    visit: Visit
-    candidate: Candidate
 
 
 class Call(Generic[Q, T]):
@@ -152,7 +142,7 @@ class Call(Generic[Q, T]):
                 late = scope.cancelled_caught
         except BaseExceptionGroup as exc:
             await self._abandon()
-            raise _single(exc) from None
+            raise single(exc) from None
         except BaseException:
             await self._abandon()
             raise
@@ -187,6 +177,8 @@ class Call(Generic[Q, T]):
             self._plan.unsent(step)
             return None
         candidate = self.candidates.chosen[step.target]
+        if step.waits and not await self._allowed(step):
+            return None
         try:
             visit = await self._visit(lane, step, candidate)
         except ProviderError as error:  # turned away at the gates: nothing was sent
@@ -218,6 +210,19 @@ class Call(Generic[Q, T]):
             lane.disarm()
         lane.entry = None
         return await self._answered(Won(result, step, entry, visit, candidate), lane)
+
+    async def _allowed(self, step: Step) -> bool:
+        """Wait until others have found out whether the candidate works; what cannot be paid for is asked only then."""
+        standing = self.candidates.chosen[step.target].line.standing
+        await standing.answered(self._clock.now())
+        if standing.proven(self._clock.now()):
+            return True
+        self._plan.unsent(step)
+        if step.why == "patience":
+            self.candidates.put_back(step.target)
+        elif self.trail.errors:
+            self._plan.ended = self.trail.errors[-1].budget_exhausted = True
+        return False
 
     async def _visit(self, lane: Lane, step: Step, candidate: Candidate) -> Visit:
         """Wait as the step says, then pass the candidate's gates; from then on the lane's silence counts."""
@@ -263,7 +268,7 @@ class Call(Generic[Q, T]):
         finally:
             now = self._clock.now()
             won.visit.cancel(now)
-            self.trail.outrun(won.entry, _made_by(won.result), now)
+            self.trail.outrun(won.entry, made_by(won.result), now)
 
     def settle(self, won: Won[T], now: float) -> None:
         """The answer is whole: what its attempt cost comes back, or a first one has earned something."""
@@ -319,7 +324,9 @@ class Call(Generic[Q, T]):
         """Wake up where the attempt shows nothing for too long."""
         fallback, hedge = self.fleet.fallback, None
         if fallback.hedge_after is not None and not self._plan.overlapped:
-            hedge = candidate.line.pulse.p95() if fallback.hedge_after == "p95" else fallback.hedge_after
+            usual = candidate.line.pulse.p95()
+            seconds = None if usual is None else usual * ABOVE_USUAL
+            hedge = seconds if fallback.hedge_after == "p95" else fallback.hedge_after
         patience = self._manager.patience(self.fleet, self.request, candidate.line)
         since = lane.since
 
@@ -331,25 +338,25 @@ class Call(Generic[Q, T]):
 
         def silent() -> None:
             lane.silent = True
-            self._ask_beside("patience")
+            if not self._ask_beside("patience") and self.candidates.any_ready():
+                lane.stop_alarm = self._manager.alarm(group, ASKED_AGAIN_S, silent)
 
         first, seconds = (silent, patience) if hedge is None else (hedged, hedge)
         if seconds is not None and since + seconds < self.ends:
             lane.stop_alarm = self._manager.alarm(group, seconds, first)
 
-    def _ask_beside(self, why: Why) -> None:
+    def _ask_beside(self, why: Why) -> bool:
         """Nothing visible has come in time: ask the next candidate beside; of two silent ones the older is given up."""
-        if self.won is not None or self._group is None:
-            return
-        step = self._plan.beside(why)
-        if step is None:
-            return
+        step = None if self.won is not None or self._group is None else self._plan.beside(why)
+        if step is None or self._group is None:
+            return False
         if len(running := self._running()) >= MAX_LANES:
             min(running, key=lambda lane: lane.since).scope.cancel()
         candidate = self.candidates.chosen[step.target]
         self._manager.meter.maybe_charged_twice()
         note("llm.beside", provider=candidate.guard.name, why=why)
         self._group.start_soon(self._lane, self._new_lane(self._clock.now()), step)
+        return True
 
     # ------------------------------------------------------------------------------------- requests
 
@@ -389,7 +396,7 @@ class Call(Generic[Q, T]):
             self._refused = won
             self.refused_by = won.candidate.guard.name
         won.visit.end(None, now)
-        self.trail.succeeded(won.entry, _made_by(won.result), now)
+        self.trail.succeeded(won.entry, made_by(won.result), now)
         error = ContentFilterError("refused by policy", provider=won.candidate.guard.name)
         return self._next(lane, won.step, Setback(error, self.ends - now), won.candidate)
 
@@ -401,16 +408,3 @@ class Call(Generic[Q, T]):
         error.attempts = self.trail.cut(error.outcome, self._clock.now())
         error.skipped = self.trail.skipped
         return error
-
-
-def _made_by(result: object) -> tuple[Attempt, ...]:
-    """The attempts that an answer says led to it."""
-    made: tuple[Attempt, ...] = getattr(result, "attempts", ())
-    return made
-
-
-def _single(exc: BaseException) -> BaseException:
-    """A fault of code as it was raised, not wrapped by the group that it passed."""
-    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
-        exc = exc.exceptions[0]
-    return exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from attrs import frozen
 
@@ -149,6 +150,15 @@ class Candidates:
 
     def pay(self) -> bool:
         return self._budget.take(self._clock.now())
+
+    def credit(self, target: int, /) -> Literal["free", "later", "none"]:
+        standing, now = self.chosen[target].line.standing, self._clock.now()
+        if standing.proven(now):
+            return "free"
+        return "later" if standing.open_question(now) else "none"
+
+    def put_back(self, target: int, /) -> None:
+        self._left.insert(0, target)
 
     def refund(self) -> None:
         self._budget.refund(self._clock.now())

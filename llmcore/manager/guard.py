@@ -24,6 +24,7 @@ from llmcore.manager.entrance import Entrance, Pass
 from llmcore.manager.log import note
 from llmcore.manager.pace import family
 from llmcore.manager.pulse import Pulse
+from llmcore.manager.standing import Standing
 from llmcore.provider import LlmProvider, Priced, Seat, Seated
 from llmcore.types import ModelInfo, ProviderStats, Usage
 
@@ -43,12 +44,13 @@ class Routed(Protocol):
 class Line:
     """One provider's model family: its breaker, its pulse, and until when it is asked only if nobody else can be."""
 
-    __slots__ = ("aside_until", "aside_why", "breaker", "family", "pulse")
+    __slots__ = ("aside_until", "aside_why", "breaker", "family", "pulse", "standing")
 
     def __init__(self, name: str, breaker: Breaker) -> None:
         self.family: str = name
         self.breaker: Breaker = breaker
         self.pulse: Pulse = Pulse()
+        self.standing: Standing = Standing()
         self.aside_until: float = 0.0
         self.aside_why: str = ""
 
@@ -300,6 +302,7 @@ class Visit:
         self.seat: Seat = passed.seat
         self.started: float = now
         self._beat = line.pulse.begun(now)
+        line.standing.begun()
 
     @property
     def provider(self) -> LlmProvider:
@@ -309,6 +312,7 @@ class Visit:
     def first(self, now: float) -> None:
         """Something visible has come."""
         self.line.pulse.first(self._beat, now)
+        self.line.standing.good(now)
 
     def end(self, error: ProviderError | None, now: float, used_tokens: int | None = None) -> None:
         """The attempt has succeeded (None) or failed."""
@@ -318,8 +322,10 @@ class Visit:
             if error is None:
                 line.breaker.succeed(self._permit, now)
                 line.pulse.first(self._beat, now)
+                line.standing.good(now)
             elif error.health:
                 line.breaker.fail(self._permit, now)
+                line.standing.bad(now)
             else:
                 line.breaker.release(self._permit)
             if error is not None or line.aside_until:
@@ -336,4 +342,5 @@ class Visit:
 
     def _leave(self, now: float, used_tokens: int | None) -> None:
         self.line.pulse.ended(self._beat, now)
+        self.line.standing.ended()
         self._guard.entrance.leave(self.passed, used_tokens)

@@ -1,12 +1,20 @@
-"""A lane: the attempts of one call that are made one after the other."""
+"""A lane: the attempts of one call that are made one after the other; and the attempt that won."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import anyio
+from attrs import frozen
 
+from llmcore.manager.candidates import Candidate
+from llmcore.manager.guard import Visit
+from llmcore.manager.plan import Step
 from llmcore.manager.trail import Entry
+from llmcore.types import Attempt
+
+T = TypeVar("T")
 
 
 class Lane:
@@ -25,3 +33,27 @@ class Lane:
         if self.stop_alarm is not None:
             self.stop_alarm()
             self.stop_alarm = None
+
+
+@frozen
+class Won(Generic[T]):
+    """The attempt that answered; its visit is still open, and is ended by whoever uses the result."""
+
+    result: T
+    step: Step
+    entry: Entry
+    visit: Visit
+    candidate: Candidate
+
+
+def made_by(result: object) -> tuple[Attempt, ...]:
+    """The attempts that an answer says led to it."""
+    made: tuple[Attempt, ...] = getattr(result, "attempts", ())
+    return made
+
+
+def single(exc: BaseException) -> BaseException:
+    """A fault of code as it was raised, not wrapped by the group that it passed."""
+    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    return exc

@@ -19,10 +19,11 @@ from llmcore.clock import Alarming, Clock, SystemClock
 from llmcore.config import FallbackConfig, Timeouts
 from llmcore.errors import AllProvidersFailed, ConfigurationError, ProviderError
 from llmcore.manager.budget import Budget
-from llmcore.manager.call import CLEANUP_S, Call, Won
+from llmcore.manager.call import CLEANUP_S, Call
 from llmcore.manager.explain import Explanation, explained
 from llmcore.manager.fleet import Asked, Fleet, View
 from llmcore.manager.guard import Guard, Line, Visit
+from llmcore.manager.lane import Won
 from llmcore.manager.ledger import Ledger
 from llmcore.manager.log import note
 from llmcore.manager.models import Choice

@@ -13,7 +13,7 @@ Source of full jitter: AWS Architecture Blog, "Exponential Backoff and Jitter".
 from __future__ import annotations
 
 from random import Random
-from typing import Protocol
+from typing import Literal, Protocol
 
 from attrs import evolve, frozen
 
@@ -54,7 +54,7 @@ class Step:
     """Ask candidate `target` after `wait` seconds. `retry` counts earlier retries of it in this call.
 
     forced: its breaker is passed by (it is the only one; panic: all are open). paid: taken from the budget; given back
-    where the attempt succeeds.
+    where the attempt succeeds. waits: first for the outcome of others at the same candidate, since the budget is spent.
     """
 
     target: int
@@ -64,6 +64,7 @@ class Step:
     forced: bool = False
     panic: bool = False
     paid: bool = False
+    waits: bool = False
 
 
 @frozen
@@ -106,6 +107,14 @@ class Field(Protocol):
         """Give it back."""
         ...
 
+    def credit(self, target: int, /) -> Literal["free", "later", "none"]:
+        """Whether the candidate works, as others have found lately, or as others are about to find out."""
+        ...
+
+    def put_back(self, target: int, /) -> None:
+        """The candidate is not asked after all."""
+        ...
+
 
 class Plan:
     """The steps of one call."""
@@ -126,16 +135,18 @@ class Plan:
 
     def beside(self, why: Why) -> Step | None:
         """Another candidate to be asked beside one that still runs; from then on nobody is asked twice."""
-        if self.ended or self._made >= self._policy.max_attempts or not self._field.any_ready():
-            return None
-        if not self._field.pay():
+        if self.ended or self._made >= self._policy.max_attempts:
             return None
         step = self._field.pick_now()
         if step is None:
-            self._field.refund()
+            return None
+        paid = self._field.pay()
+        credit = "none" if paid or why == "hedge" else self._field.credit(step.target)
+        if not paid and credit == "none":
+            self._field.put_back(step.target)
             return None
         self.overlapped = True
-        return self._go(evolve(step, why=why, paid=True))
+        return self._go(evolve(step, why=why, paid=paid, waits=credit == "later"))
 
     def after(self, step: Step, setback: Setback) -> Step | None:
         """What follows a setback; None where nothing more is worth trying."""
@@ -155,9 +166,7 @@ class Plan:
             return None
         self.ended = False
         step = self._field.pick()
-        if step is None or not self._paid(error):
-            return None
-        return self._go(evolve(step, why=why, paid=True))
+        return None if step is None else self._go(self._afforded(evolve(step, why=why), error))
 
     def _go(self, step: Step | None) -> Step | None:
         if step is not None:
@@ -185,9 +194,22 @@ class Plan:
         if not goes_over(error, self._policy):
             return None
         step = self._field.pick()
-        if step is None or not (free or self._paid(error)):
+        if step is None:
             return None
-        return evolve(step, why="failover", paid=not free)
+        step = evolve(step, why="failover")
+        return step if free else self._afforded(step, error)
+
+    def _afforded(self, step: Step, error: ProviderError) -> Step | None:
+        """The step, where its candidate works, or can be paid for, or others are about to find out whether it works."""
+        credit = self._field.credit(step.target)
+        if credit == "free":
+            return step
+        if self._field.pay():
+            return evolve(step, paid=True)
+        if credit == "later":
+            return evolve(step, waits=True)
+        error.budget_exhausted = True
+        return None
 
     def _paid(self, error: ProviderError) -> bool:
         if self._field.pay():

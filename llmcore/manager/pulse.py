@@ -76,7 +76,9 @@ class Pulse:
         if known is not None or waited > UNSAID:
             self._estimate, self._at = max(known or 0.0, waited), now
         if self._p95 is not None and self._p95 < waited <= STALLED * self._p95:
-            self._times.append(waited)  # given up for a faster one: above p95, wherever; without it p95 would sink
+            self._times.append(
+                waited
+            )  # given up for a faster one: above p95, wherever; without it p95 would sink
             self._fresh += 1
 
     def observe(self, seconds: float, now: float) -> None:

@@ -10,7 +10,8 @@ from attrs import evolve, frozen
 
 from llmcore.config import MidStream
 from llmcore.errors import ContentFilterError, ProviderError, StreamInterruptedError, TotalTimeout
-from llmcore.manager.call import Call, Won
+from llmcore.manager.call import Call
+from llmcore.manager.lane import Won
 from llmcore.manager.plan import goes_over
 from llmcore.types import (
     Attempt,

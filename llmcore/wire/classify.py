@@ -214,7 +214,7 @@ def generic_error_class(facts: ErrorFacts) -> type[errors.ProviderError]:
         return (
             errors.ModelNotFoundError
             if "model" in f"{facts.text} {facts.code} {facts.type}".lower()
-            else errors.InvalidRequestError
+            else errors.EndpointError
         )
     if facts.status >= 500:
         return _BY_STATUS.get(facts.status, errors.ServerError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from random import Random
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,12 @@ class Field:
             return False
         self.tokens -= 1
         return True
+
+    def credit(self, target: int, /) -> Literal["free", "later", "none"]:
+        return "none"
+
+    def put_back(self, target: int, /) -> None:
+        self.left.insert(0, target)
 
     def refund(self) -> None:
         self.tokens += 1

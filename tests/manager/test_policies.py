@@ -27,7 +27,7 @@ from llmcore.errors import (
     UnsupportedFeatureError,
 )
 from llmcore.manager.manager import ProviderManager
-from llmcore.testing import Answer, Fail, Outcome, ScriptedProvider, run_simulated
+from llmcore.testing import Answer, Fail, Hang, Outcome, ScriptedProvider, run_simulated
 from llmcore.types import GenerationRequest, GenerationResponse, Image, Message, Text, Tool
 
 Backend = Literal["asyncio", "trio"]
@@ -223,6 +223,50 @@ def test_an_empty_budget_leaves_the_first_error_as_it_is() -> None:
             await manager.generate("x")
         assert caught.value.budget_exhausted
         assert not both[1].requests
+
+    simulated(main)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_burst_that_meets_one_dead_provider_is_answered_by_the_next(silent: bool, backend: Backend) -> None:
+    async def main() -> None:
+        script: list[Outcome] = [Hang()] if silent else [Fail(ServerError("down"), delay=0.05)]
+        dead, well = ScriptedProvider("a", script), ScriptedProvider("b", [Answer("ok", delay=1.0, gap=0.1)])
+        manager = ProviderManager([dead, well], random=Random(1))
+        answered = 0
+
+        async def one() -> None:
+            nonlocal answered
+            answer = await manager.stream("x").collect()
+            answered += answer.text == "ok"
+
+        async with anyio.create_task_group() as group:
+            for _ in range(100):
+                group.start_soon(one)
+        assert answered == 100
+        assert anyio.current_time() < (14.0 if silent else 4.0)
+        assert all(guard.in_flight == 0 for guard in manager.fleet.guards)
+
+    simulated(main, backend)
+
+
+def test_17_a_burst_into_a_total_outage_is_not_doubled() -> None:
+    async def main() -> None:
+        down = [ScriptedProvider(name, [Fail(ServerError("down"), delay=0.05)]) for name in "ab"]
+        manager = ProviderManager(down, random=Random(1))
+        attempts = 0
+
+        async def one() -> None:
+            nonlocal attempts
+            with pytest.raises(ProviderError) as caught:
+                await manager.generate("x")
+            attempts += len(caught.value.attempts)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(500):
+                group.start_soon(one)
+        assert attempts <= 500 + 11
 
     simulated(main)
 

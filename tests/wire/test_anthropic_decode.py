@@ -544,7 +544,7 @@ FULL = sse(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=max(60, settings().max_examples))
 @given(st.lists(st.integers(0, len(FULL)), max_size=20))
 def test_any_split_gives_the_same(cuts: list[int]) -> None:
     cuts = sorted(cuts)
@@ -629,7 +629,7 @@ kinds = st.sampled_from(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=max(80, settings().max_examples))
 @given(st.binary(max_size=80) | values.map(lambda value: json.dumps(value).encode()))
 def test_any_body_is_an_answer_or_a_provider_error(body: bytes) -> None:
     try:
@@ -638,7 +638,7 @@ def test_any_body_is_an_answer_or_a_provider_error(body: bytes) -> None:
         assert error.message  # noqa: PT017 - either outcome is right
 
 
-@settings(max_examples=80)
+@settings(max_examples=max(80, settings().max_examples))
 @given(st.lists(st.tuples(kinds, values), max_size=6), st.booleans())
 def test_any_stream_ends_in_one_way(said: list[tuple[str, Any]], ended: bool) -> None:
     events = [
@@ -674,7 +674,7 @@ blocks = st.one_of(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=max(80, settings().max_examples))
 @given(st.lists(blocks, max_size=6), st.sampled_from(["end_turn", "tool_use", "max_tokens", None]))
 def test_a_stream_folds_to_the_whole(content: list[dict[str, Any]], reason: str | None) -> None:
     value = message(*content, stop_reason=reason)

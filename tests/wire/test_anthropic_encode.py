@@ -603,7 +603,7 @@ def expected(messages: list[Message]) -> list[tuple[str, list[Any]]]:
     return turns
 
 
-@settings(max_examples=60)
+@settings(max_examples=max(60, settings().max_examples))
 @given(conversations())
 def test_what_is_said_comes_through(messages: list[Message]) -> None:
     body = sent(NEW, messages)

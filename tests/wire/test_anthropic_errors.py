@@ -153,7 +153,7 @@ def test_odd_details_are_no_code(details: Any) -> None:
     assert (type(error), error.code) == (errors.OverloadedError, None)
 
 
-@settings(max_examples=150)
+@settings(max_examples=max(150, settings().max_examples))
 @given(
     st.integers(100, 599), st.binary(max_size=60), st.dictionaries(st.text(max_size=5), st.text(max_size=5))
 )

@@ -35,7 +35,7 @@ def classify(status: int, body: Any, headers: dict[str, str] | None = None) -> e
         (401, errors.AuthenticationError),
         (402, errors.QuotaExhaustedError),
         (403, errors.PermissionDeniedError),
-        (404, errors.InvalidRequestError),
+        (404, errors.EndpointError),
         (405, errors.InvalidRequestError),
         (408, errors.ReadTimeout),
         (409, errors.ServerError),

@@ -146,8 +146,8 @@ def test_rules(
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
-        (404, b"<html><title>404</title></html>", errors.InvalidRequestError),
-        (404, b"", errors.InvalidRequestError),
+        (404, b"<html><title>404</title></html>", errors.EndpointError),
+        (404, b"", errors.EndpointError),
         (429, b"", errors.RateLimitError),
         (429, b'{"error":{"code":"quota_exceeded","message":"x"}}', errors.QuotaExhaustedError),
         (

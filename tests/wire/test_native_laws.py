@@ -178,7 +178,7 @@ def test_a_stream_cut_anywhere_never_stops_well(name: str) -> None:
 
 @pytest.mark.parametrize("name", WIRES)
 @given(data=st.data())
-@settings(max_examples=120)
+@settings(max_examples=max(120, settings().max_examples))
 def test_vendor_like_streams_split_anywhere_are_the_same(name: str, data: st.DataObject) -> None:
     body = framed(name, data.draw(st.lists(vendor_like(name) | json_values, max_size=5)))
     cuts = data.draw(st.lists(st.integers(0, 10_000), max_size=8))
@@ -196,7 +196,7 @@ def test_any_bytes_are_read_without_a_crash(name: str, body: bytes, cuts: list[i
 
 @pytest.mark.parametrize("name", WIRES)
 @given(data=st.data())
-@settings(max_examples=120)
+@settings(max_examples=max(120, settings().max_examples))
 def test_answers_give_a_value_or_one_of_our_errors(name: str, data: st.DataObject) -> None:
     wire = WIRES[name]
     body = json.dumps(data.draw(vendor_like(name) | json_values)).encode()

@@ -33,7 +33,7 @@ ROWS: list[tuple[int, Any, type[ProviderError]]] = [
     (403, told("no", code="unsupported_country_region_territory"), errors.PermissionDeniedError),
     (404, told("The model `x` does not exist", code="model_not_found"), errors.ModelNotFoundError),
     (400, told("no such model", code="model_not_found"), errors.ModelNotFoundError),
-    (404, told("Not Found"), errors.InvalidRequestError),
+    (404, told("Not Found"), errors.EndpointError),
     (400, told("long", code="context_length_exceeded"), errors.ContextLengthError),
     (400, told("This model's maximum context length is 8 tokens"), errors.ContextLengthError),
     (400, told("request (9 tokens) exceeds the available context size"), errors.ContextLengthError),

@@ -11,6 +11,7 @@ from llmcore.errors import (
     AuthenticationError,
     ContentFilterError,
     ContextLengthError,
+    EndpointError,
     GenerationFailedError,
     InvalidRequestError,
     MalformedResponseError,
@@ -471,7 +472,7 @@ def test_errors(status: int, detail: str, cls: type[ProviderError], wait: float 
 
 
 def test_a_foreign_404_is_a_wrong_address() -> None:
-    assert type(WIRE.decode_error(404, {}, b"<html>")) is InvalidRequestError
+    assert type(WIRE.decode_error(404, {}, b"<html>")) is EndpointError
 
 
 def test_the_place_trusts_the_hosts_that_stream() -> None:

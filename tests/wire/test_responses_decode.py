@@ -666,7 +666,7 @@ def test_property_any_split_gives_the_same(whole: Json, rng: random.Random) -> N
 
 
 @given(answers)
-@settings(max_examples=30)
+@settings(max_examples=settings().max_examples // 2)
 def test_property_what_was_said_goes_back_and_comes_again(whole: Json) -> None:
     said = decoded(whole).message
     request = GenerationRequest([Message.user("?"), said])
