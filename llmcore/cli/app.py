@@ -274,7 +274,13 @@ def simulate(
     ] = (),
     duration: Annotated[str | None, Parameter(help='Simulate this long instead: "90s", "36h", "7d".')] = None,
     seed: Annotated[int | None, Parameter(help="Another seed; the same one gives the same bytes.")] = None,
-    json: Annotated[Path | None, Parameter(help="Write every figure to this file (JSON).")] = None,
+    json: Annotated[
+        Path | None,
+        Parameter(
+            help='Write every figure to this file (JSON; "-": standard output, instead of the tables).',
+            allow_leading_hyphen=True,
+        ),
+    ] = None,
     plot: Annotated[
         Path | None, Parameter(help="Draw them over time into this file (.png or .svg; extra `plots`).")
     ] = None,

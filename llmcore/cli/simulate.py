@@ -53,7 +53,8 @@ def simulate(
             for setup, tick in zip(scenario.setups, ticks, strict=True)
         ]
     found = report(scenario, runs)
-    _show(found, screen)
+    if str(json) != "-":
+        _show(found, screen)
     if json is not None:
         _write(json, as_json(found), screen)
     if log is not None:

@@ -15,6 +15,7 @@ from llmcore.simulate.ways import Way
 
 WhenFull: TypeAlias = Literal["queue", "503", "429"]
 LimitKind: TypeAlias = Literal["bucket", "window"]
+AsOf: TypeAlias = Literal["answer", "request"]
 Arrivals: TypeAlias = Literal["poisson", "even"]
 
 FOREVER: float = float("inf")
@@ -45,7 +46,8 @@ class UpstreamLimits:
     """What a vendor lets through, per minute.
 
     bucket: fills evenly and holds `burst` seconds' worth. window: the whole amount at the start of every minute.
-    announce: tell the state with every answer. tell_wait: a 429 says when there will be room.
+    announce: tell the state with every answer; as_of: as it is when the answer begins, or as it was when the request came,
+    as vendors do that write their headers before they think. tell_wait: a 429 says when there will be room.
     """
 
     rpm: float | None = None
@@ -53,6 +55,7 @@ class UpstreamLimits:
     kind: LimitKind = "bucket"
     burst: float = 60.0
     announce: bool = True
+    as_of: AsOf = "answer"
     tell_wait: bool = True
 
 

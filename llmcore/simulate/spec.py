@@ -198,6 +198,7 @@ _LIMITS: dict[str, Reader] = {
     "kind": choice("kind of limit", ("bucket", "window")),
     "burst": duration(above=True),
     "announce": boolean,
+    "as_of": choice("moment", ("answer", "request")),
     "tell_wait": boolean,
 }
 

@@ -88,7 +88,8 @@ class Visit:
         if provider.upstream is not None and provider.profile.limits is not None:
             limits = provider.profile.limits
             wait = provider.upstream.admit(self._call.prompt_tokens + self._answer, self._began)
-            self._announced = provider.upstream.told(self._began) if limits.announce else None
+            if limits.announce:
+                self._announced = provider.upstream.told(self._began)
             if wait:
                 await self._refuse(TOO_MANY, wait if limits.tell_wait else None)
         if provider.places is not None:
@@ -238,10 +239,12 @@ class Visit:
         return error
 
     def _tell(self) -> None:
-        """The head of an answer has arrived, and with it the limits as they were when the request came."""
-        if self._announced is not None:
-            self._provider.tell(self.model, self._announced)
-            self._announced = None
+        """The head of an answer has arrived, and with it what the vendor tells of its limits."""
+        told, self._announced = self._announced, None
+        upstream, limits = self._provider.upstream, self._provider.profile.limits
+        if told is not None and upstream is not None and limits is not None:
+            fresh = limits.as_of == "answer"
+            self._provider.tell(self.model, upstream.told(self._provider.now()) if fresh else told)
 
 
 def _already_written(request: GenerationRequest, wanted: int) -> int:
