@@ -25,6 +25,7 @@ from llmcore.errors import (
 from tests.manager.test_breaker_laws import Plain, Taken
 from tests.manager.test_budget import Ledger
 
+TRUSTED = 60.0
 ASIDE = {
     ModelNotFoundError: 300.0,
     PermissionDeniedError: 300.0,
@@ -44,6 +45,8 @@ class Go:
     forced: bool = False
     panic: bool = False
     paid: bool = False
+    hangs: bool = False
+    pause: float = 0.0
 
 
 @define(eq=False)
@@ -60,6 +63,7 @@ class Asking:
     errors: list[ProviderError] = field(factory=list)
     refusals: list[ProviderError] = field(factory=list)
     waits: Go | None = None
+    hangs: Go | None = None
     runs: Go | None = None
     taken: Taken | None = None
     shown: bool = False
@@ -74,6 +78,15 @@ class Place:
     rests: float = 0.0
     rested: float = 0.0
     aside: float = 0.0
+    good: float = -math.inf
+    bad: float = -math.inf
+
+    def proven(self, now: float) -> bool:
+        """Whether it has lately shown that it works."""
+        return self.good > self.bad and now - self.good <= TRUSTED
+
+    def doubted(self, now: float) -> bool:
+        return self.bad > self.good and now - self.bad <= TRUSTED
 
 
 class Reference:
@@ -106,6 +119,7 @@ class Reference:
                 self._enter(call, go)
             else:
                 self._end(call, "TotalTimeout")
+            self._ask_who_hangs()
         self.now = until
 
     def start(self, *, stream: bool) -> Asking:
@@ -122,12 +136,22 @@ class Reference:
         else:
             go.first = True
             self._go(call, go)
+        self._ask_who_hangs()
         return call
 
     def settle(self, call: Asking, error: ProviderError | None) -> None:
         """The attempt that runs has shown something, has ended well (a whole answer, or shown before), or has failed."""
         go = call.runs
         assert go is not None
+        place = self.places[go.target]
+        if error is None:
+            place.good = self.now
+        elif error.health:
+            place.bad = self.now
+        self._settle(call, go, error)
+        self._ask_who_hangs()
+
+    def _settle(self, call: Asking, go: Go, error: ProviderError | None) -> None:
         if error is None:
             if call.stream and not call.shown:
                 call.shown = True
@@ -145,8 +169,8 @@ class Reference:
     def cancel(self, call: Asking) -> None:
         if call.waits is not None and call.waits.paid:
             self._move(self.fallback.budget.cost)
-        call.waits = None
         self._end(call, "cancelled")
+        self._ask_who_hangs()
 
     def isolate(self, target: int) -> None:
         breaker = self.places[target].breaker
@@ -261,10 +285,41 @@ class Reference:
         if not error.failover:
             return None
         go = self._pick(call)
-        if go is None or not (free or self._pay(error)):
-            return None
-        go.paid = not free
-        return go
+        return go if go is None or free else self._afforded(go, error)
+
+    def _afforded(self, go: Go, error: ProviderError) -> Go | None:
+        """Free where the candidate works, else paid, else once others have found out that it works."""
+        place = self.places[go.target]
+        if place.proven(self.now):
+            return go
+        if self.tokens() >= self.fallback.budget.cost:
+            go.paid = self._pay(error)
+            return go
+        if self.in_flight(go.target) and not place.doubted(self.now):
+            go.hangs = True
+            return go
+        error.budget_exhausted = True
+        return None
+
+    def _ask_who_hangs(self) -> None:
+        """Those who wait for what others find out: on they go, or they end."""
+        told = True
+        while told:
+            told = False
+            for call in sorted((call for call in self.open() if call.hangs), key=self.tie):
+                go, place = call.hangs, self.places[call.hangs.target] if call.hangs else None
+                assert go is not None
+                assert place is not None
+                if place.proven(self.now):
+                    call.hangs, go.hangs, told = None, False, True
+                    self._begin(call, go)
+                    break
+                if place.doubted(self.now) or not self.in_flight(go.target):
+                    call.hangs, told = None, True
+                    if call.errors:
+                        call.errors[-1].budget_exhausted = True
+                    self._follow(call, None)
+                    break
 
     # ------------------------------------------------------------------------------------- course
 
@@ -280,6 +335,15 @@ class Reference:
     def _go(self, call: Asking, go: Go) -> None:
         call.made += 1
         call.runs = None
+        if go.hangs:
+            go.pause = go.at - self.now
+            call.hangs = go
+        else:
+            self._begin(call, go)
+
+    def _begin(self, call: Asking, go: Go) -> None:
+        if go.pause:  # after all that it waited for, for as long as it was told
+            go.at, go.pause = self.now + go.pause, 0.0
         if go.at > self.now:
             call.waits = go
         else:
@@ -328,7 +392,6 @@ class Reference:
         if isinstance(error, (RateLimitError, OverloadedError)) and error.retry_after is not None:
             place.rests = max(place.rests, self.now + error.retry_after)
             place.rested = self.now
-            place.rested = self.now
 
     def _cut(self, call: Asking, go: Go, error: ProviderError) -> None:
         """A stream breaks after it has shown something."""
@@ -338,12 +401,10 @@ class Reference:
         following = None
         if self.fallback.mid_stream == "restart" and call.made < self.most and error.failover:
             following = self._pick(call)
-            if following is not None and not self._pay(cut):
-                following = None
+            following = following and self._afforded(following, cut)
         if following is None:
             self._end(call, "StreamInterruptedError")
             return
-        following.paid = True
         call.errors.append(cut)
         self._go(call, following)
 
@@ -353,7 +414,7 @@ class Reference:
         broken = any(isinstance(error, StreamInterruptedError) for error in call.errors)
         said = outcome not in {"success", "cancelled"}
         call.outcome = "StreamInterruptedError" if broken and said else outcome
-        call.runs = call.waits = None
+        call.runs = call.waits = call.hangs = None
 
     def _pay(self, error: ProviderError) -> bool:
         if self.tokens() >= self.fallback.budget.cost:
