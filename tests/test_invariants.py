@@ -107,6 +107,7 @@ INVARIANTS: dict[int, tuple[str, ...]] = {
         f"{LAWS}::test_34_and_48_nothing_stays_in_flight_and_stats_add_up",
         f"{LAWS}::test_34_and_48_hold_at_every_moment_of_a_crowd",
         "manager/test_entrance::test_34_nothing_leaks_and_the_limit_holds",
+        "manager/test_limiter::LimiterMachine",
         MACHINE,
     ),
     35: (
