@@ -152,9 +152,10 @@ def test_who_leaves_is_counted_and_pays_for_what_was_written(simulated: Simulate
     simulated(main)
 
 
-def test_limits_refuse_and_are_announced(simulated: Simulated) -> None:
+@pytest.mark.parametrize(("as_of", "told_of"), [("request", [0.0, 1.0, 0.0]), ("answer", [0.0, 2.0, 2.0])])
+def test_limits_refuse_and_are_announced(simulated: Simulated, as_of: Any, told_of: list[float]) -> None:
     async def main() -> None:
-        profile = evolve(PLAIN, limits=UpstreamLimits(rpm=60, burst=2.0))
+        profile = evolve(PLAIN, limits=UpstreamLimits(rpm=60, burst=2.0, as_of=as_of))
         provider, told = SimulatedProvider(profile), list[tuple[str | None, RateLimits]]()
         provider.listen(lambda model, limits: told.append((model, limits)))
         async with anyio.create_task_group() as group:
@@ -165,7 +166,7 @@ def test_limits_refuse_and_are_announced(simulated: Simulated) -> None:
         assert isinstance(error, RateLimitError)
         assert (error.status, error.retry_after) == pytest.approx((429, 0.75))
         remaining = [limits.requests.remaining for _, limits in told if limits.requests]
-        assert remaining == [0.0, 1.0, 0.0], "the refusal tells first, the answers when their heads come"
+        assert remaining == told_of, "the refusal tells first, the answers when their heads come"
         assert provider.load.refused == 1
 
     simulated(main)
