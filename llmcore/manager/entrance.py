@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
+from weakref import ReferenceType, ref
 
 import anyio
 from attrs import frozen
@@ -22,7 +23,7 @@ from llmcore.errors import (
     QuotaExhaustedError,
     RateLimitError,
 )
-from llmcore.manager.pace import Pacer, family
+from llmcore.pace import Pacer, family
 from llmcore.provider import Limited, Seat
 from llmcore.types import RateLimits
 
@@ -58,9 +59,8 @@ class Pass:
 
 
 class Chair:
-    """A seat with what is known of its key: disabled until when and why, its pace, by family until when it rests and
-    since when: the success of an older attempt does not end it.
-    """
+    """A seat with what is known of its key: disabled until when and why, its pace, and by family its rest: an older
+    attempt's success does not end it."""
 
     __slots__ = ("disabled_until", "pacers", "rested", "rests", "seat", "turn", "why")
 
@@ -133,7 +133,7 @@ class Entrance:
         self.waiting: int = 0
         for chair in self._chairs:
             if isinstance(chair.seat.provider, Limited):
-                chair.seat.provider.listen(partial(self._heard, chair))
+                chair.seat.provider.listen(partial(_heard, ref(self), chair))
 
     # ------------------------------------------------------------------------------------- looking
 
@@ -146,7 +146,7 @@ class Entrance:
     def counts_tokens(self) -> bool:
         """Whether an estimate of a request's tokens is of any use."""
         return self._routing.tpm is not None or any(
-            pacer.told_tokens is not None for chair in self._chairs for pacer in chair.pacers.values()
+            pacer.counts_tokens for chair in self._chairs for pacer in chair.pacers.values()
         )
 
     def ready_at(self, name: str, now: float) -> float:
@@ -242,10 +242,11 @@ class Entrance:
                 self._told("llm.key_back", key=chair.seat.name)
             if chair.rests and passed.at >= chair.rested.get(passed.family, 0.0):
                 chair.rests.pop(passed.family, None)
+            passed.pacer.succeeded(self._clock.now(), passed.at)
             return
         now = self._clock.now()
         if isinstance(error, RateLimitError):
-            passed.pacer.refused(error.retry_after, now)
+            passed.pacer.refused(error.retry_after, now, passed.at)
             if error.retry_after is not None:
                 self._rest((chair,), passed.family, now + error.retry_after)
         elif isinstance(error, OverloadedError) and error.retry_after is not None:
@@ -282,7 +283,8 @@ class Entrance:
             chair.rests[name] = max(chair.rests.get(name, 0.0), until)
             chair.rested[name] = self._clock.now()
 
-    def _heard(self, chair: Chair, model: str | None, limits: RateLimits) -> None:
+    def heard(self, chair: Chair, model: str | None, limits: RateLimits) -> None:
+        """An answer told limits."""
         self._pacer(chair, family(model)).observe(limits, self._clock.now())
 
     def _pacer(self, chair: Chair, name: str) -> Pacer:
@@ -407,7 +409,13 @@ class Entrance:
 
     def _queue_full(self) -> PoolTimeout:
         if not self._full:
-            self._full = True
             self._told("llm.queue_full", waiting=self.waiting)
+        self._full = True
         words = f"{self.waiting} calls wait already; raise max_queue or send less"
         return PoolTimeout(words, provider=self._name, phase="connect")
+
+
+def _heard(entrance: ReferenceType[Entrance], chair: Chair, model: str | None, limits: RateLimits) -> None:
+    """Hand on what a provider told; a provider that is kept over reloads must not keep old entrances alive."""
+    if (living := entrance()) is not None:
+        living.heard(chair, model, limits)

@@ -22,9 +22,9 @@ from llmcore.errors import (
 from llmcore.manager.breaker import Breaker, Permit
 from llmcore.manager.entrance import Entrance, Pass
 from llmcore.manager.log import note
-from llmcore.manager.pace import family
 from llmcore.manager.pulse import Pulse
 from llmcore.manager.standing import Standing
+from llmcore.pace import family
 from llmcore.provider import LlmProvider, Priced, Seat, Seated
 from llmcore.types import ModelInfo, ProviderStats, Usage
 

@@ -89,6 +89,8 @@ class Pacer:
         if self.idle:
             return 0.0
         wait = self.not_before - now
+        if wait <= 0.0 and not ahead and self._is_roomy(tokens):
+            return 0.0
         for quota, counts_tokens in self._quotas:
             wait = max(wait, quota.wait(tokens if counts_tokens else 1, now, ahead))
         if self._told:
@@ -99,6 +101,12 @@ class Pacer:
             return wait
         self.idle = not (self._quotas or self._told or self._tried.rate is not None)
         return 0.0
+
+    def _is_roomy(self, tokens: float) -> bool:
+        """Whether nothing but configured limits is known, and they are far."""
+        if self._told or self._tried.rate is not None:
+            return False
+        return all(quota.roomy(tokens if counts else 1) for quota, counts in self._quotas)
 
     @property
     def counts_tokens(self) -> bool:

@@ -26,6 +26,10 @@ class Quota:
         self._sent = 0.0
         self._slots: deque[list[float]] = deque()  # [first, last, amount]
 
+    def roomy(self, amount: float) -> bool:
+        """Whether so much fits without a look at the clock: time only adds room."""
+        return self._level >= amount and self._sent + amount <= self._limit / 2
+
     def wait(self, amount: float, now: float, ahead: int) -> float:
         self._advance(now)
         even = (min(amount, self._burst) + amount * ahead - self._level) / self._rate
