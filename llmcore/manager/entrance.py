@@ -60,7 +60,8 @@ class Pass:
 
 class Chair:
     """A seat with what is known of its key: disabled until when and why, its pace, and by family its rest: an older
-    attempt's success does not end it."""
+    attempt's success does not end it.
+    """
 
     __slots__ = ("disabled_until", "pacers", "rested", "rests", "seat", "turn", "why")
 
@@ -98,8 +99,7 @@ class _Waiter:
 class Entrance:
     """Who waits for the same model family passes in the order of coming.
 
-    patience: seconds that anybody waits at most. max_queue: how many may wait. told(event, **facts) is called once per
-    change: llm.key_disabled, llm.key_back, llm.queue_full.
+    patience: seconds that anybody waits at most. max_queue: how many may wait. told(event, **facts): once per change.
     """
 
     def __init__(

@@ -89,7 +89,7 @@ class Pacer:
         if self.idle:
             return 0.0
         wait = self.not_before - now
-        if wait <= 0.0 and not ahead and self._is_roomy(tokens):
+        if self._quotas and wait <= 0.0 and not ahead and self._is_roomy(tokens):
             return 0.0
         for quota, counts_tokens in self._quotas:
             wait = max(wait, quota.wait(tokens if counts_tokens else 1, now, ahead))
