@@ -162,7 +162,9 @@ async def test_only_the_texts() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # trio's word on dropped generators
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # trio's word on dropped generators
 async def test_a_dropped_stream_is_told_of() -> None:
     stream = await EventStream(Source(TextDelta("a"))).open()
     with warnings.catch_warnings(record=True) as told:  # trio tells of its own beside

@@ -59,9 +59,7 @@ class Pass:
 
 
 class Chair:
-    """A seat with what is known of its key: disabled until when and why, its pace, and by family its rest: an older
-    attempt's success does not end it.
-    """
+    """A seat, and what is known of its key: disabled until when and why, its pace and its rests by family."""
 
     __slots__ = ("disabled_until", "pacers", "rested", "rests", "seat", "turn", "why")
 

@@ -38,7 +38,9 @@ _FINISH: dict[str | None, FinishReason] = {
 def decode_message(value: dict[str, Any], origin: str) -> GenerationResponse:
     """A whole message. Raises MalformedResponseError where it is none."""
     content = value.get("content")
-    known = value.get("type") == "message" or (content and isinstance(content, list)) or value.get("stop_reason")
+    known = (
+        value.get("type") == "message" or (content and isinstance(content, list)) or value.get("stop_reason")
+    )
     if not known:
         raise MalformedResponseError("the body is no Anthropic message: it has no content", phase="parse")
     parts: list[Part] = []
