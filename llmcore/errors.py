@@ -355,13 +355,13 @@ class AllProvidersFailed(ExceptionGroup[ProviderError], ProviderError):
     """Every candidate failed. `.exceptions` are the errors in the order of the attempts; `.primary` the one to act on."""
 
     failover = True
-    health = True
 
     def __new__(cls, message: str, errors: Sequence[ProviderError], **facts: Any) -> Self:
         return ExceptionGroup.__new__(cls, message, errors)
 
     def __init__(self, message: str, errors: Sequence[ProviderError], **facts: Any) -> None:
         ProviderError.__init__(self, message, **facts)
+        self.health = any(error.health for error in self.leaves())
 
     def __str__(self) -> str:
         return f"{self._message}: " + "; ".join(

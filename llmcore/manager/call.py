@@ -18,6 +18,7 @@ from llmcore.errors import (
     AuthenticationError,
     ContentFilterError,
     ContextLengthError,
+    FirstTokenTimeout,
     PermissionDeniedError,
     ProviderError,
     QuotaExhaustedError,
@@ -204,12 +205,20 @@ class Call(Generic[Q, T]):
             step = step if why == step.why else evolve(step, why=why)
             return self._after(lane, step, candidate, visit, error)
         except BaseException:
-            visit.cancel(self._clock.now())
+            self._given_up(lane, visit)
             raise
         finally:
             lane.disarm()
         lane.entry = None
         return await self._answered(Won(result, step, entry, visit, candidate), lane)
+
+    def _given_up(self, lane: Lane, visit: Visit) -> None:
+        """An attempt is cancelled; where it was silent beyond patience until another answered, that speaks against it."""
+        now = self._clock.now()
+        if lane.silent and self.won is not None:
+            visit.end(FirstTokenTimeout("silent until another provider answered"), now)
+        else:
+            visit.cancel(now)
 
     async def _allowed(self, step: Step) -> bool:
         """Wait until others have found out whether the candidate works; what cannot be paid for is asked only then."""

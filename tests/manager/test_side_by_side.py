@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -63,6 +63,21 @@ def test_a_slow_thinker_is_not_thrown_away(backend: str) -> None:
         assert answer.text == "thought"
         assert [attempt.outcome for attempt in answer.attempts] == ["success", "cancelled"]
         assert slower.stats().cancelled == 1
+
+    run_simulated(main, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_who_is_silent_again_and_again_is_left_alone(backend: Literal["asyncio", "trio"]) -> None:
+    async def main() -> None:
+        silent, good = providers([Hang()], [Answer("here")])
+        manager = ProviderManager([silent, good])
+        for _ in range(10):
+            assert (await manager.stream("x").collect()).text == "here"
+        assert len(silent.requests) <= 4
+        assert anyio.current_time() < 45.0
+        assert manager.fleet.guards[0].line(None).breaker.state == "open"
+        assert silent.open_streams == 0
 
     run_simulated(main, backend=backend)
 
