@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -82,17 +83,21 @@ runs = {
 }
 
 
-def law(check: Any) -> Any:
+def law(check: Any, patience: float = 10.0) -> Any:
     """A test that draws a call, runs it in simulated time on one of the loops, and looks at what happened."""
 
     @given(**runs)  # type: ignore[arg-type]
     def test(
         config: Any, scripts_: Any, operation: str, deadline: float | None, seed: int, backend: str
     ) -> None:
+        config = attrs.evolve(config, patience=patience)
         check(run_simulated(one_call, config, scripts_, operation, deadline, seed, backend=backend))
 
     test.__doc__ = check.__doc__
     return test
+
+
+law_of_one_lane = partial(law, patience=0.0)  # nobody is asked beside; where somebody is: test_side_by_side
 
 
 def candidates(run: Run) -> int:
@@ -136,7 +141,7 @@ def test_4_a_success_is_the_result(run: Run) -> None:
             assert run.result.text == won[0].outcome.text
 
 
-@law
+@law_of_one_lane
 def test_5_nothing_starts_after_the_end(run: Run) -> None:
     for earlier, later in zip(run.log, run.log[1:], strict=False):
         assert earlier.how is not None, "an attempt after a success"
@@ -144,7 +149,7 @@ def test_5_nothing_starts_after_the_end(run: Run) -> None:
     assert all(made.start <= run.ended for made in run.log)
 
 
-@law
+@law_of_one_lane
 def test_6_a_fatal_class_ends_the_call(run: Run) -> None:
     for made in run.log[:-1]:
         assert isinstance(made.how, ProviderError)
@@ -158,7 +163,7 @@ def test_7_the_same_candidate_gets_the_same_request(run: Run) -> None:
         assert all(request == asked[0] for request in asked)
 
 
-@law
+@law_of_one_lane
 def test_8_the_error_lists_the_attempts_in_order(run: Run) -> None:
     assert [attempt.provider for attempt in run.attempts] == [made.name for made in run.log]
     outcomes = [attempt.outcome for attempt in run.attempts]
@@ -173,7 +178,7 @@ def test_8_the_error_lists_the_attempts_in_order(run: Run) -> None:
     assert starts == pytest.approx([made.start - run.began for made in run.log])
 
 
-@law
+@law_of_one_lane
 def test_9_attempts_never_overlap(run: Run) -> None:
     for earlier, later in zip(run.log, run.log[1:], strict=False):
         assert earlier.end is not None
