@@ -99,7 +99,7 @@ def _drawn(report: Mapping[str, Any]) -> Figure:
     for column, config in enumerate(configs):
         below = figure.add_subplot(grid[len(_PANELS), column], sharex=first, sharey=before)
         before = before or below
-        _load(below, config, report["step_s"], divisor, legend=not column)
+        _load(below, report, config, divisor, legend=not column)
         below.set_xlabel(unit)
     figure.suptitle(f"{report['scenario']} (seed {report['seed']})", x=0.01, ha="left", weight="bold")
     return figure
@@ -119,9 +119,9 @@ def _panel(
 ) -> None:
     for index, config in enumerate(report["configs"]):
         over = config["over_time"]
-        at = [second / divisor for second in over["at_s"]]
+        at = _edges(report, over, divisor)
         for key, style in series:
-            values = [_plotted(value, percent=percent) for value in over[key]]
+            values = [_plotted(value, percent=percent) for value in _held(over[key])]
             label = config["name"] if key == series[-1][0] else None
             colour = COLOURS[index % len(COLOURS)]
             axes.plot(
@@ -145,6 +145,16 @@ def _panel(
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def _edges(report: Mapping[str, Any], over: Mapping[str, Any], divisor: float) -> list[float]:
+    """Where the steps begin, and where the last one ends."""
+    return [second / divisor for second in (*over["at_s"], report["duration_s"])]
+
+
+def _held(values: Sequence[Any]) -> list[Any]:
+    """The values of the steps; the last one holds until its end."""
+    return [*values, values[-1]]
+
+
 def _plotted(value: float | None, *, percent: bool) -> float:
     if value is None:
         return float("nan")
@@ -164,12 +174,17 @@ def _shade(axes: Axes, report: Mapping[str, Any], divisor: float, *, named: bool
         )  # fmt: skip
 
 
-def _load(axes: Axes, config: Mapping[str, Any], step: float, divisor: float, *, legend: bool) -> None:
+def _load(
+    axes: Axes, report: Mapping[str, Any], config: Mapping[str, Any], divisor: float, *, legend: bool
+) -> None:
     """Requests per minute, one layer for each provider."""
     over = config["over_time"]
-    at = [second / divisor for second in over["at_s"]]
+    at = _edges(report, over, divisor)
+    ends = _held([*over["at_s"][1:], report["duration_s"]])
+    widths = [end - start for start, end in zip(_held(over["at_s"]), ends, strict=True)]
     layers = {
-        name: [number * 60 / step for number in series["asked"]] for name, series in over["providers"].items()
+        name: [number * 60 / width for number, width in zip(_held(series["asked"]), widths, strict=True)]
+        for name, series in over["providers"].items()
     }
     colours = [LAYERS[index % len(LAYERS)] for index in range(len(layers))]
     axes.stackplot(at, *layers.values(), labels=list(layers), colors=colours, step="post")
