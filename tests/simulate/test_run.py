@@ -162,3 +162,15 @@ def test_first_tokens_are_of_streams_that_succeeded() -> None:
 def test_a_report_is_json_without_infinities(scenario: Scenario, runs: list[Run]) -> None:
     text = as_json(report(scenario, runs))
     json.loads(text, parse_constant=lambda constant: pytest.fail(constant))
+
+
+def test_requests_that_come_after_the_end_count_in_the_last_step() -> None:
+    late = read_scenario(
+        'duration = 20\nstep = 5\n[[providers]]\nname = "a"\nerrors = { "429" = { rate = 0.9, retry_after = 3 } }\n',
+        environ={}, kinds=(),
+    )  # fmt: skip
+    run = simulate(late, late.setups[0])
+    assert max(run.loads["a"].asked_by_step) >= 4, "some come after it"
+    series = report(late, [run])["configs"][0]["over_time"]["providers"]["a"]
+    assert (len(series["asked"]), sum(series["asked"])) == (4, run.loads["a"].asked)
+    assert sum(series["refused_429"]) == run.loads["a"].refused
