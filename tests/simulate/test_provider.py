@@ -160,8 +160,9 @@ def test_limits_refuse_and_are_announced(simulated: Simulated, as_of: Any, told_
         provider.listen(lambda model, limits: told.append((model, limits)))
         async with anyio.create_task_group() as group:
             group.start_soon(provider.generate, ask(0))
+            await anyio.sleep(0.05)
             group.start_soon(provider.generate, ask(1, answer=111))
-            await anyio.sleep(0.25)
+            await anyio.sleep(0.2)
             error, _ = await failure(provider.generate(ask(2)))
         assert isinstance(error, RateLimitError)
         assert (error.status, error.retry_after) == pytest.approx((429, 0.75))
