@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from llmcore.errors import ConnectionReset, MalformedResponseError, ProviderError
+from llmcore.transport.outgoing import bare
 
 MAX_HEADERS = 256
 MAX_HEADER_BYTES = 128 * 1024
@@ -73,7 +74,7 @@ class BodyReply:
             piece = await self._next()
         except ProviderError as error:
             await self._end(whole=False)
-            raise self._seen(error) from error.__cause__
+            raise bare(self._seen(error)) from error.__cause__
         except BaseException:
             await self._end(whole=False)
             raise

@@ -32,12 +32,17 @@ class Headers(dict[str, str]):
 
 
 def bare(exc: BaseException) -> BaseException:
-    """The same exception, and those it came from, without their frames: the libraries' hold our headers."""
+    """The same exception, and those it came from, without their frames: the libraries' hold our headers.
+
+    Nor is an exception kept that nobody is to see: aiohttp's hold the whole request.
+    """
     one: BaseException | None = exc
     seen: set[int] = set()
     while one is not None and id(one) not in seen:
         seen.add(id(one))
         one.__traceback__ = None
+        if one.__suppress_context__:
+            one.__context__ = None
         one = one.__cause__ or one.__context__
     return exc
 
