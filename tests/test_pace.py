@@ -172,6 +172,8 @@ def test_a_rate_found_by_trying_is_forgotten_when_nobody_needs_it() -> None:
     for step in range(50):
         pacer.take(0, step / 10)
         pacer.settle(0, None, step / 10)
+    pacer.refused(None, 4.9)
+    assert pacer.wait(0, 4.9) == 0.0, "one refused request says nothing of a pace"
     pacer.refused(None, 5.0)
     assert pacer.wait(0, 5.0) > 0
     assert pacer.wait(0, 6.0 + FORGET) == 0.0

@@ -6,6 +6,7 @@ from llmcore.pace.quota import EPSILON, INF, MINUTE
 
 FORGET: float = 300.0  # seconds without a refusal and without need after which the rate is forgotten
 FEW: int = 10  # requests within the last minute below which a refusal says nothing of a rate
+STRAY: float = 0.01  # share of refusals up to which they are strays
 SURE: int = 20  # requests between two refusals that make a measured rate trustworthy
 LONGEST_PAUSE: float = (
     15.0  # seconds between two tries at a vendor that refuses all and does not say for how long
@@ -30,6 +31,8 @@ class Tried:
         "_needed_at",
         "_pause",
         "_sent",
+        "_strikes",
+        "_struck_at",
         "_target",
         "rate",
     )
@@ -46,6 +49,8 @@ class Tried:
         self._before: tuple[float, int] | None = None  # the half minute before that
         self._answered = False  # something that was sent after the last cut
         self._pause = 0.0
+        self._strikes = 0
+        self._struck_at = -INF
 
     def take(self, now: float) -> None:
         self._sent += 1
@@ -87,7 +92,7 @@ class Tried:
             return
         if self.rate is None:
             since, others = self._before or (self._from, 0)
-            if self._sent + others < FEW:
+            if not self._is_a_pattern(now, self._sent + others):
                 return
             self.rate = 0.5 * max(1.0, self._sent + others - in_flight * 7 / 8) / max(1.0, resumes - since)
         elif self._sent > SURE:
@@ -101,6 +106,13 @@ class Tried:
             self._target = self._target if self.rate > self._target / 2 else None
         self.rate, self._pause = max(self.rate, SLOWEST), 0.5
         self._stop(now, resumes)
+
+    def _is_a_pattern(self, now: float, sent: int) -> bool:
+        """Whether this many refusals of what was sent say something of a rate, rather than of one request."""
+        if now - self._struck_at > MINUTE / 2:
+            self._strikes = 0
+        self._strikes, self._struck_at = self._strikes + 1, now
+        return sent >= FEW and self._strikes >= max(2.0, STRAY * sent)
 
     def _stop(self, now: float, resumes: float) -> None:
         self._answered = False

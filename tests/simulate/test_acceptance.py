@@ -203,9 +203,6 @@ name = "paced"
 """
 
 
-@pytest.mark.xfail(
-    strict=False, reason="one 429 among 200 requests halves the pace for minutes; calls wait in vain: 88 %"
-)
 def test_a_refusal_now_and_then_teaches_no_pace() -> None:
     (config,) = compared(SCATTERED)
     assert config["availability"] >= 0.99
