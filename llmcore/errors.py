@@ -361,7 +361,7 @@ class AllProvidersFailed(ExceptionGroup[ProviderError], ProviderError):
 
     def __init__(self, message: str, errors: Sequence[ProviderError], **facts: Any) -> None:
         ProviderError.__init__(self, message, **facts)
-        self.health = any(error.health for error in self.leaves())
+        self.health: bool = any(error.health for error in self.leaves())
 
     def __str__(self) -> str:
         return f"{self._message}: " + "; ".join(
