@@ -241,9 +241,9 @@ class ProviderManager:
     def patience(self, fleet: Fleet, request: Asked, line: Line | None) -> float | None:
         """Seconds that a candidate may show nothing before another one is asked beside it; None where that is off."""
         fallback = fleet.fallback
-        if isinstance(request, EmbeddingRequest):  # shows nothing before its end, and is no surer elsewhere
-            return None
-        thinks = _reasons(request)
+        thinks = isinstance(request, EmbeddingRequest) or _reasons(
+            request
+        )  # embeddings show nothing before their end
         floor = fallback.reasoning_patience if thinks else fallback.patience
         if not floor:
             return None
