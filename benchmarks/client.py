@@ -95,6 +95,22 @@ async def openai_(url: str, streamed: bool) -> tuple[Call, Call]:
     return call, client.close
 
 
+def asked(llm: Any, streamed: bool) -> tuple[Call, Call]:
+    """One call of any llmcore provider, and its closing."""
+
+    async def call() -> None:
+        if not streamed:
+            assert (await llm.generate("hi")).text
+            return
+        seen = 0
+        async with llm.stream("hi") as events:
+            async for _ in events:
+                seen += 1
+        assert seen > 300
+
+    return call, llm.aclose
+
+
 async def _llmcore(
     url: str, streamed: bool, *, transport: str, manager: bool, down: bool = False
 ) -> tuple[Call, Call]:
@@ -112,17 +128,7 @@ async def _llmcore(
         llmcore.ProviderManager(leaves, llmcore.FallbackConfig(max_retries=0)) if manager else leaves[0]
     )
 
-    async def call() -> None:
-        if not streamed:
-            assert (await llm.generate("hi")).text
-            return
-        seen = 0
-        async with llm.stream("hi") as events:
-            async for _ in events:
-                seen += 1
-        assert seen > 300
-
-    return call, llm.aclose
+    return asked(llm, streamed)
 
 
 async def leaf_fast(url: str, streamed: bool) -> tuple[Call, Call]:
@@ -158,17 +164,7 @@ async def manager_all_on(url: str, streamed: bool) -> tuple[Call, Call]:
     fallback = llmcore.FallbackConfig(strategy="latency", hedge_after=5.0, mid_stream="restart")
     llm = llmcore.ProviderManager(leaves, fallback)
 
-    async def call() -> None:
-        if not streamed:
-            assert (await llm.generate("hi")).text
-            return
-        seen = 0
-        async with llm.stream("hi") as events:
-            async for _ in events:
-                seen += 1
-        assert seen > 300
-
-    return call, llm.aclose
+    return asked(llm, streamed)
 
 
 async def manager_httpx(url: str, streamed: bool) -> tuple[Call, Call]:

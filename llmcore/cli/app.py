@@ -287,7 +287,7 @@ def simulate(
     html: Annotated[Path | None, Parameter(help="Write a page of its own (HTML).")] = None,
     log: Annotated[Path | None, Parameter(help="Write every attempt to this file (JSON lines).")] = None,
 ) -> int:
-    """Try fallback settings against simulated providers on a virtual clock: a day of traffic in seconds."""
+    """Try fallback settings against simulated providers on a virtual clock: a day of traffic in half a minute."""
     from llmcore.cli.simulate import simulate as work
 
     return work(

@@ -28,7 +28,7 @@ from llmcore.errors import (
 from llmcore.manager.candidates import Candidate, Candidates
 from llmcore.manager.fit import estimate_tokens, needs_of
 from llmcore.manager.fleet import View
-from llmcore.manager.guard import Visit
+from llmcore.manager.guard import Visit, hedge_delay
 from llmcore.manager.lane import Lane, Won, made_by, single
 from llmcore.manager.log import note
 from llmcore.manager.plan import Plan, Setback, Step, goes_over
@@ -50,7 +50,6 @@ Q = TypeVar("Q", GenerationRequest, EmbeddingRequest)
 CLEANUP_S = 2.0
 MAX_LANES = 2
 ASKED_AGAIN_S = 1.0
-ABOVE_USUAL = 1.1  # so that a percentile that wavers still hedges no more than its share
 
 _OF_THE_KEY = (AuthenticationError, PermissionDeniedError, QuotaExhaustedError, RateLimitError)
 
@@ -331,11 +330,7 @@ class Call(Generic[Q, T]):
 
     def _arm(self, lane: Lane, candidate: Candidate, group: TaskGroup) -> None:
         """Wake up where the attempt shows nothing for too long."""
-        fallback, hedge = self.fleet.fallback, None
-        if fallback.hedge_after is not None and not self._plan.overlapped:
-            usual = candidate.line.pulse.p95()
-            seconds = None if usual is None else usual * ABOVE_USUAL
-            hedge = seconds if fallback.hedge_after == "p95" else fallback.hedge_after
+        hedge = None if self._plan.overlapped else hedge_delay(self.fleet.fallback, candidate.line)
         patience = self._manager.patience(self.fleet, self.request, candidate.line)
         since = lane.since
 

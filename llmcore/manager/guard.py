@@ -31,6 +31,7 @@ from llmcore.types import ModelInfo, ProviderStats, Usage
 MAX_LINES = 1024
 QUARTER = 900.0
 FIVE_MINUTES = 300.0
+ABOVE_USUAL = 1.1  # so that a percentile that wavers still hedges no more than its share
 
 
 @runtime_checkable
@@ -344,3 +345,11 @@ class Visit:
         self.line.pulse.ended(self._beat, now)
         self.line.standing.ended()
         self._guard.entrance.leave(self.passed, used_tokens)
+
+
+def hedge_delay(fallback: FallbackConfig, line: Line) -> float | None:
+    """Seconds after which a second candidate is asked beside this line; None where not, or where its usual is not known."""
+    if fallback.hedge_after != "p95":
+        return fallback.hedge_after
+    usual = line.pulse.p95()
+    return None if usual is None else usual * ABOVE_USUAL

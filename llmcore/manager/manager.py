@@ -241,9 +241,7 @@ class ProviderManager:
     def patience(self, fleet: Fleet, request: Asked, line: Line | None) -> float | None:
         """Seconds that a candidate may show nothing before another one is asked beside it; None where that is off."""
         fallback = fleet.fallback
-        thinks = isinstance(request, EmbeddingRequest) or _reasons(
-            request
-        )  # embeddings show nothing before their end
+        thinks = isinstance(request, EmbeddingRequest) or _reasons(request)  # either shows nothing for long
         floor = fallback.reasoning_patience if thinks else fallback.patience
         if not floor:
             return None

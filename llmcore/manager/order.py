@@ -9,6 +9,7 @@ Candidates of equal priority form a tier. A strategy chooses inside a tier; tier
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
@@ -90,7 +91,7 @@ class Arranged(tuple[Choice, ...]):  # noqa: SLOT001 - Python gives tuples no sl
         return arranged
 
 
-class Tiered:
+class Tiered(ABC):
     """Tiers in order; a subclass says in which order the candidates of one tier are asked."""
 
     def arrange(self, choices: Sequence[Choice], /) -> tuple[Choice, ...]:
@@ -106,8 +107,9 @@ class Tiered:
             assert isinstance(arranged, Arranged)
         return arranged.tiers
 
+    @abstractmethod
     def _inside(self, tier: Tier, view: View) -> Iterable[Choice]:
-        raise NotImplementedError
+        """The candidates of one tier, first choice first."""
 
 
 class ByPriority:

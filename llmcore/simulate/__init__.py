@@ -1,4 +1,4 @@
-"""Fallback settings tried on a virtual clock: the manager's own code against simulated providers, a day in seconds."""
+"""Fallback settings tried on a virtual clock: the manager's own code against simulated providers, a day in half a minute."""
 
 from llmcore.simulate.provider import SimulatedProvider
 from llmcore.simulate.run import Run, simulate
