@@ -25,6 +25,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     "prices": ({"types"}, {"attrs", "genai_prices"}, set()),
     "config": ({"prices", "secret"}, {"attrs"}, IMPURE),
     "clock": (set(), {"anyio"}, set()),
+    "group": (set(), {"anyio"}, set()),
     "provider": ({"types", "errors"}, {"attrs"}, IMPURE),
     "check": ({"types", "errors"}, set(), IMPURE),
     "meter": ({"types", "errors"}, set(), IMPURE),
@@ -41,7 +42,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         set(),
     ),
     "manager": (
-        {"check", "provider", "meter", "pace", "types", "errors", "config", "clock", "manager"},
+        {"check", "provider", "meter", "pace", "types", "errors", "config", "clock", "group", "manager"},
         {"anyio", "attrs", "structlog"},
         {"asyncio", "time", "os"},
     ),

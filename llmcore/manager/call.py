@@ -8,10 +8,10 @@ awaited. Nothing runs longer than its call.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
 from attrs import evolve
 
 from llmcore.errors import (
@@ -25,6 +25,7 @@ from llmcore.errors import (
     RateLimitError,
     TotalTimeout,
 )
+from llmcore.group import Group, rare_group
 from llmcore.manager.candidates import Candidate, Candidates
 from llmcore.manager.fit import estimate_tokens, needs_of
 from llmcore.manager.fleet import View
@@ -81,7 +82,8 @@ class Call(Generic[Q, T]):
         self.refused_by: str | None = None
         self._refused: Won[T] | None = None
         self._lanes: list[Lane] = []
-        self._group: TaskGroup | None = None
+        self._group: Group | None = None
+        self._late = False
         arranged = fleet.arranged(request.model, request.providers)
         fallback = fleet.fallback
         if not fallback.enabled:
@@ -128,18 +130,10 @@ class Call(Generic[Q, T]):
     # ------------------------------------------------------------------------------------------ lanes
 
     async def _run(self, step: Step) -> Won[T]:
-        late = False
         try:
-            if self._overlaps:
-                async with anyio.create_task_group() as group:
-                    self._group = group
-                    group.cancel_scope.deadline = self._manager.loop_time(self.ends)
-                    await self._lane(self._new_lane(self.began), step)
-                late = group.cancel_scope.cancelled_caught
-            else:
-                with anyio.move_on_after(self.ends - self._clock.now()) as scope:
-                    await self._lane(self._new_lane(self.began), step)
-                late = scope.cancelled_caught
+            async with rare_group() as group:
+                self._group = group
+                await self._lane(self._new_lane(self.began), step)
         except BaseExceptionGroup as exc:
             await self._abandon()
             raise single(exc) from None
@@ -151,12 +145,12 @@ class Call(Generic[Q, T]):
         won = self.won or self._refused
         if won is not None:
             return won
-        if late:
+        if self._late:
             raise self._too_late()
         raise self.trail.final(self._manager.name)
 
     def _new_lane(self, now: float) -> Lane:
-        lane = Lane(now)
+        lane = Lane(now, self._manager.loop_time(self.ends))
         self._lanes.append(lane)
         return lane
 
@@ -167,13 +161,26 @@ class Call(Generic[Q, T]):
                     step = await self._attempt(lane, step)
         finally:
             self._lanes.remove(lane)
-        if lane.entry is not None and lane.scope.cancelled_caught:
+        if not lane.scope.cancelled_caught:
+            return
+        if not lane.beaten:
+            self._late = True
+        elif lane.entry is not None:
             self.trail.cancelled(lane.entry, self._clock.now())
+
+    async def _beside(self, lane: Lane, step: Step) -> None:
+        """A second lane; a fault of code in it ends the first one too."""
+        try:
+            await self._lane(lane, step)
+        except Exception:
+            for other in self._lanes:
+                other.give_up()
+            raise
 
     async def _attempt(self, lane: Lane, step: Step) -> Step | None:
         """Make this attempt; what follows it in this lane, None after an answer or where nothing follows."""
         lane.entry = None
-        if lane.scope.cancel_called:  # beaten before it began
+        if lane.beaten:  # beaten before it began
             self._plan.unsent(step)
             return None
         candidate = self.candidates.chosen[step.target]
@@ -238,8 +245,8 @@ class Call(Generic[Q, T]):
             await self._clock.sleep(step.wait)
         lane.since = now = self._clock.now()
         lane.silent = False
-        if self._group is not None:
-            self._arm(lane, candidate, self._group)
+        if self._overlaps:
+            self._arm(lane, candidate)
         try:
             return await candidate.guard.enter(
                 candidate.line,
@@ -264,7 +271,7 @@ class Call(Generic[Q, T]):
         self.won = won
         for other in self._lanes:
             if other is not lane:
-                other.scope.cancel()
+                other.give_up()
         return None
 
     async def drop(self, won: Won[T]) -> None:
@@ -299,7 +306,7 @@ class Call(Generic[Q, T]):
     def _next(self, mine: Lane, step: Step, setback: Setback, candidate: Candidate) -> Step | None:
         """The next step of this lane, told to whoever listens; where another lane is not yet silent, that goes on alone."""
         error = setback.error
-        if mine.scope.cancel_called:
+        if mine.beaten:
             return None
         if self.won is not None or any(not lane.silent for lane in self._running() if lane is not mine):
             if not goes_over(error, self.fleet.policy(1)):
@@ -326,28 +333,31 @@ class Call(Generic[Q, T]):
     # ---------------------------------------------------------------------------------- side by side
 
     def _running(self) -> list[Lane]:
-        return [lane for lane in self._lanes if not lane.scope.cancel_called]
+        return [lane for lane in self._lanes if not lane.beaten]
 
-    def _arm(self, lane: Lane, candidate: Candidate, group: TaskGroup) -> None:
+    def _arm(self, lane: Lane, candidate: Candidate) -> None:
         """Wake up where the attempt shows nothing for too long."""
-        hedge = None if self._plan.overlapped else hedge_delay(self.fleet.fallback, candidate.line)
         patience = self._manager.patience(self.fleet, self.request, candidate.line)
-        since = lane.since
+        hedge = None if self._plan.overlapped else hedge_delay(self.fleet.fallback, candidate.line)
+        if hedge is not None:
+            self._alarm(lane, hedge, partial(self._hedged, lane, patience))
+        elif patience is not None:
+            self._alarm(lane, patience, partial(self._silent, lane))
 
-        def hedged() -> None:
-            self._ask_beside("hedge")
-            if patience is not None:
-                rest = max(0.0, since + patience - self._clock.now())
-                lane.stop_alarm = self._manager.alarm(group, rest, silent)
+    def _alarm(self, lane: Lane, seconds: float, ring: Callable[[], None]) -> None:
+        if lane.since + seconds < self.ends:
+            lane.stop_alarm = self._manager.alarm(self._group, seconds, ring)
 
-        def silent() -> None:
-            lane.silent = True
-            if not self._ask_beside("patience") and self.candidates.any_ready():
-                lane.stop_alarm = self._manager.alarm(group, ASKED_AGAIN_S, silent)
+    def _hedged(self, lane: Lane, patience: float | None) -> None:
+        self._ask_beside("hedge")
+        if patience is not None:
+            rest = max(0.0, lane.since + patience - self._clock.now())
+            self._alarm(lane, rest, partial(self._silent, lane))
 
-        first, seconds = (silent, patience) if hedge is None else (hedged, hedge)
-        if seconds is not None and since + seconds < self.ends:
-            lane.stop_alarm = self._manager.alarm(group, seconds, first)
+    def _silent(self, lane: Lane) -> None:
+        lane.silent = True
+        if not self._ask_beside("patience") and self.candidates.any_ready():
+            lane.stop_alarm = self._manager.alarm(self._group, ASKED_AGAIN_S, partial(self._silent, lane))
 
     def _ask_beside(self, why: Why) -> bool:
         """Nothing visible has come in time: ask the next candidate beside; of two silent ones the older is given up."""
@@ -355,11 +365,11 @@ class Call(Generic[Q, T]):
         if step is None or self._group is None:
             return False
         if len(running := self._running()) >= MAX_LANES:
-            min(running, key=lambda lane: lane.since).scope.cancel()
+            min(running, key=lambda lane: lane.since).give_up()
         candidate = self.candidates.chosen[step.target]
         self._manager.meter.maybe_charged_twice()
         note("llm.beside", provider=candidate.guard.name, why=why)
-        self._group.start_soon(self._lane, self._new_lane(self._clock.now()), step)
+        self._group.start_soon(self._beside, self._new_lane(self._clock.now()), step)
         return True
 
     # ------------------------------------------------------------------------------------- requests

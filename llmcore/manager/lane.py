@@ -18,16 +18,24 @@ T = TypeVar("T")
 
 
 class Lane:
-    """`entry` is the attempt that runs, `since` when it began (monotonic seconds), `silent` whether its patience has run out."""
+    """`entry` is the attempt that runs, `since` when it began (monotonic seconds), `silent` whether its patience has run out,
+    `beaten` whether it was given up for another one. ends: the call's deadline, on the event loop's clock.
+    """
 
-    __slots__ = ("entry", "scope", "silent", "since", "stop_alarm")
+    __slots__ = ("beaten", "entry", "scope", "silent", "since", "stop_alarm")
 
-    def __init__(self, now: float) -> None:
-        self.scope: anyio.CancelScope = anyio.CancelScope()
+    def __init__(self, now: float, ends: float) -> None:
+        self.scope: anyio.CancelScope = anyio.CancelScope(deadline=ends)
+        self.beaten: bool = False
         self.since: float = now
         self.entry: Entry | None = None
         self.silent: bool = False
         self.stop_alarm: Callable[[], None] | None = None
+
+    def give_up(self) -> None:
+        """Another lane has won, or takes its place."""
+        self.beaten = True
+        self.scope.cancel()
 
     def disarm(self) -> None:
         if self.stop_alarm is not None:

@@ -10,7 +10,7 @@ from attrs import define
 
 from llmcore.types import Attempt
 
-KEPT = 10_000
+KEPT = 1_000
 
 Listener = Callable[[int, tuple[Attempt, ...]], None]
 

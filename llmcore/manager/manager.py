@@ -11,13 +11,13 @@ from random import Random
 from typing import Any, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
 from attrs import evolve, frozen
 
 from llmcore.check import as_embedding_request, as_generation_request
 from llmcore.clock import Alarming, Clock, SystemClock
 from llmcore.config import FallbackConfig, Timeouts
 from llmcore.errors import AllProvidersFailed, ConfigurationError, ProviderError
+from llmcore.group import Group
 from llmcore.manager.budget import Budget
 from llmcore.manager.call import CLEANUP_S, Call
 from llmcore.manager.explain import Explanation, explained
@@ -254,10 +254,11 @@ class ProviderManager:
             return instant
         return anyio.current_time() + instant - self.clock.now()
 
-    def alarm(self, group: TaskGroup, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
+    def alarm(self, group: Group | None, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` after `seconds`; what is returned stops that."""
         if self._set_alarm is not None and (stop := self._set_alarm(seconds, callback)) is not None:
             return stop
+        assert group is not None
         scope = anyio.CancelScope()
 
         async def wait() -> None:
