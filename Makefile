@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 REAL   := .venv-real
 
-.PHONY: help demo test test-long check bench test-real format clean
+.PHONY: help demo test test-long check bench bench-full test-real format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -33,8 +33,11 @@ check: $(STAMP)  ## the gate: format, lint, types, type completeness, architectu
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright --pythonpath $(CURDIR)/$(BIN)/python --ignoreexternal --verifytypes llmcore
 	$(BIN)/python -m pytest -q
 
-bench: $(STAMP)  ## cost per call and per streamed event, beside plain httpx and the openai SDK
-	@$(BIN)/python benchmarks/run.py
+bench: $(STAMP)  ## what a call costs beside other clients, the cases that matter most (under 5 minutes)
+	@$(BIN)/python -m benchmarks.run --quick --rounds 3
+
+bench-full: $(STAMP)  ## every case and every client, the targets, plots in benchmarks/out (under 30 minutes)
+	@$(BIN)/python -m benchmarks.run
 
 test-real: $(STAMP)  ## against a real model engine with tiny random weights, installed on the spot
 	@$(BIN)/python tests/real/setup.py $(REAL)

@@ -1,72 +1,63 @@
-"""The benchmark's upstream: fixed OpenAI answers over raw asyncio, as lean as Python allows; prints its port and serves."""
+"""The upstream that runs everywhere: every answer, paced streams and error statuses; prints its port, ends with its stdin.
+
+POST /chat/v1/... is answered with `chat`; /paced/ streams one event each PACE seconds; /first/ the same, but few; /500/
+and /429/ answer that status.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import sys
+from itertools import islice
 
-CHAT = json.dumps(
-    {
-        "id": "chatcmpl-bench",
-        "object": "chat.completion",
-        "created": 1770000000,
-        "model": "bench",
-        "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": "word " * 60}, "finish_reason": "stop"}
-        ],
-        "usage": {"prompt_tokens": 12, "completion_tokens": 60, "total_tokens": 72},
-    }
-).encode()
-EVENTS = 300
+from benchmarks.machine import pin, raise_open_files
+from benchmarks.payloads import ANSWERS, text_events
+
+PACE = 0.002
+FIRST_EVENTS = 10
+"""Events of a /first/ stream; its only question is when the first one is seen."""
 
 
-def _chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
-    body = {
-        "id": "chatcmpl-bench",
-        "object": "chat.completion.chunk",
-        "created": 1770000000,
-        "model": "bench",
-        "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}],
-    }
-    return b"data: " + json.dumps(body).encode() + b"\n\n"
+def whole(status: str, content_type: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
 
 
-STREAM = (
-    _chunk({"role": "assistant", "content": ""})
-    + b"".join(_chunk({"content": f" word{i}"}) for i in range(EVENTS))
-    + _chunk({}, "stop")
-    + b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1770000000,"model":"bench","choices":[],'
-    + b'"usage":{"prompt_tokens":12,"completion_tokens":300,"total_tokens":312}}\n\ndata: [DONE]\n\n'
-)
-
-
-def _reply(body: bytes, content_type: bytes) -> bytes:
-    return (
-        b"HTTP/1.1 200 OK\r\ncontent-type: "
-        + content_type
-        + b"\r\ncontent-length: "
-        + str(len(body)).encode()
-        + b"\r\n\r\n"
-        + body
+def refusal(status: str) -> bytes:
+    return whole(
+        status, "application/json", b'{"error":{"message":"down","type":"server_error","code":null}}'
     )
 
 
-PLAIN = _reply(CHAT, b"application/json")
-STREAMED = _reply(STREAM, b"text/event-stream")
-DOWN = (
-    b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\ncontent-length: 28\r\n\r\n"
-    b'{"error":{"message":"down"}}'
-)
+def chunked(piece: bytes) -> bytes:
+    return f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
+
+
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Server(asyncio.Protocol):
-    """Answers each request by what its head and body say; no parsing beyond lengths."""
+    """Answers each request by the first part of its path; no parsing beyond that and lengths."""
+
+    wholes = {
+        **{name.encode(): whole("200 OK", kind, make()) for name, (kind, make) in ANSWERS.items()},
+        b"500": refusal("500 Internal Server Error"),
+        b"429": refusal("429 Too Many Requests"),
+    }
+    _events = [*text_events()]
+    paced = {
+        b"paced": [chunked(piece) for piece in _events],
+        b"first": [chunked(piece) for piece in [*islice(_events, FIRST_EVENTS), _events[-1]]],
+    }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self.data = b""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport, self.data = transport, b""
+        self.streams: set[asyncio.Task[None]] = set()
+
+    def connection_lost(self, _reason: Exception | None) -> None:
+        for stream in self.streams:
+            stream.cancel()
 
     def data_received(self, data: bytes) -> None:
         self.data += data
@@ -76,18 +67,35 @@ class Server(asyncio.Protocol):
             length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
             if len(self.data) < end + 4 + length:
                 return
-            body, self.data = self.data[end + 4 : end + 4 + length], self.data[end + 4 + length :]
-            down = head.startswith(b"post /down")
-            streamed = b'"stream":true' in body or b'"stream": true' in body
-            self.transport.write(DOWN if down else STREAMED if streamed else PLAIN)  # type: ignore[attr-defined]  # a TCP transport has it
+            self.data = self.data[end + 4 + length :]
+            self._answer(head.split(b"/", 2)[1])
+
+    def _answer(self, name: bytes) -> None:
+        if name in self.paced:
+            stream = asyncio.get_running_loop().create_task(self._pace(self.paced[name]))
+            self.streams.add(stream)
+            stream.add_done_callback(self.streams.discard)
+        else:
+            self.transport.write(self.wholes[name])
+
+    async def _pace(self, pieces: list[bytes]) -> None:
+        """The head and the first event at once, then one event each PACE seconds by the clock."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self.transport.write(STREAM_HEAD + pieces[0])
+        for index, piece in enumerate(pieces[1:], 1):
+            await asyncio.sleep(began + index * PACE - loop.time())
+            self.transport.write(piece)
+        self.transport.write(b"0\r\n\r\n")
 
 
 async def main() -> None:
-    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
-        os.sched_setaffinity(0, {1})
-    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
+    pin(1)
+    raise_open_files()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Server, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
