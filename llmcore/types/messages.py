@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, instance_of
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
@@ -149,15 +148,24 @@ Part: TypeAlias = Text | Refusal | Image | File | Audio | Thinking | ToolCall | 
 PART_TYPES = (Text, Refusal, Image, File, Audio, Thinking, ToolCall, ToolResult, Opaque)
 
 
+_EXACT_PARTS = frozenset(PART_TYPES)
+
+
 def _as_parts(value: str | Part | Iterable[str | Part]) -> tuple[Part, ...]:
+    if type(value) is tuple and _EXACT_PARTS.issuperset(map(type, value)):
+        return value
+    if isinstance(value, (str, bytes, Mapping, *PART_TYPES)):
+        return (_as_part(value),)
+    return tuple(_as_part(item) for item in value)
+
+
+def _as_part(value: object) -> Part:
     if isinstance(value, str):
-        return (Text(value),)
+        return Text(value)
     if isinstance(value, PART_TYPES):
-        return (value,)
-    if isinstance(value, (bytes, Mapping)):
-        msg = f"a message part must be text or a part such as Text or Image, not {type(value).__name__}"
-        raise TypeError(msg)
-    return tuple(Text(item) if isinstance(item, str) else item for item in value)
+        return value
+    msg = f"a message part must be text or a part such as Text or Image, not {type(value).__name__}"
+    raise TypeError(msg)
 
 
 @frozen
@@ -165,7 +173,7 @@ class Message:
     """One turn of a conversation."""
 
     role: Role
-    parts: tuple[Part, ...] = field(converter=_as_parts, validator=deep_iterable(instance_of(PART_TYPES)))
+    parts: tuple[Part, ...] = field(converter=_as_parts)
     name: str | None = None
 
     @classmethod

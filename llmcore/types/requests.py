@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from llmcore.types.messages import Message
+from llmcore.types.messages import Message, Text
 
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -57,7 +57,7 @@ class Reasoning:
 
 def _as_messages(value: str | Message | Iterable[Message]) -> tuple[Message, ...]:
     if isinstance(value, str):
-        return (Message.user(value),)
+        return (Message("user", (Text(value),)),)
     if isinstance(value, Message):
         return (value,)
     return tuple(value)
@@ -68,11 +68,17 @@ def _as_reasoning(value: Reasoning | Effort | None) -> Reasoning | None:
 
 
 def _as_format(value: ResponseFormat | type[Any] | Mapping[str, Any] | None) -> ResponseFormat | None:
+    if value is None:
+        return None
     if isinstance(value, type):
         return JsonSchema.of(value)
     if isinstance(value, Mapping):
         return JsonSchema(value)
     return value
+
+
+def _as_tools(value: Iterable[Tool]) -> tuple[Tool, ...]:
+    return tuple(value)
 
 
 def _as_strings(value: str | Iterable[str]) -> tuple[str, ...]:
@@ -97,7 +103,7 @@ class GenerationRequest:
 
     messages: tuple[Message, ...] = field(converter=_as_messages)
     model: str | None = None
-    tools: tuple[Tool, ...] = field(default=(), converter=tuple[Tool, ...])
+    tools: tuple[Tool, ...] = field(default=(), converter=_as_tools)
     tool_choice: str | None = None
     parallel_tool_calls: bool | None = None
     temperature: float | None = None

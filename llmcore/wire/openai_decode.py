@@ -32,6 +32,9 @@ REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 NOTES = ("annotations", "citations", "search_results")
 """Notes about an answer, on the message or beside the choices; kept raw in one Opaque part."""
 
+_PLAIN_MESSAGE = frozenset({"role", "content"})
+"""A message in which nothing else holds anything is text, as nearly every one is."""
+
 
 # ---------------------------------------------------------------------------------------------- the answer
 
@@ -65,12 +68,16 @@ def chat_response(wire: OpenAIWire, body: bytes) -> GenerationResponse:
 
 def first_choice(choices: list[Json]) -> dict[str, Any]:
     """The choice number 0; where none says so, the first."""
+    if len(choices) == 1 and isinstance(choices[0], dict):
+        return choices[0]
     found = [choice for choice in choices if isinstance(choice, dict)]
     return next((choice for choice in found if choice.get("index") == 0), found[0] if found else {})
 
 
 def message_parts(wire: OpenAIWire, message: Mapping[str, Any]) -> list[Part]:
     """What the message holds, in the order in which it would be streamed: reasoning, text, images, calls."""
+    if not any(value for name, value in message.items() if name not in _PLAIN_MESSAGE):
+        return content_parts(wire, message.get("content"))
     parts: list[Part] = []
     if (thought := _thinking(wire, message)) is not None:
         parts.append(thought)
@@ -271,11 +278,8 @@ def finish_reason(wire: OpenAIWire, raw: str | None, parts: list[Part]) -> Finis
     """Our word for it. Raises the error of a finish that means that the vendor failed."""
     if raw is not None and (failure := wire.failures.get(raw)):
         raise failed(failure, raw)
-    return our_finish(
-        raw,
-        calls=any(type(part) is ToolCall for part in parts),
-        refused=any(type(part) is Refusal for part in parts),
-    )
+    kinds = {type(part) for part in parts}
+    return our_finish(raw, calls=ToolCall in kinds, refused=Refusal in kinds)
 
 
 def failed(error: type[ProviderError], raw: str) -> ProviderError:

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from llmcore.types import Usage
+from llmcore.types.responses import NO_USAGE
 from llmcore.wire.read import Json, as_count, as_dict
 
 
@@ -16,6 +17,18 @@ def usage_in(body: Mapping[str, Any]) -> Json:
     return found if isinstance(found, dict) else as_dict(body.get("x_groq")).get("usage")
 
 
+_STANDARD = frozenset(
+    {
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "prompt_tokens_details",
+        "completion_tokens_details",
+    }
+)
+"""What the dialect's inventor says; other names are looked for only where there are others."""
+
+
 def usage(raw: Json) -> Usage:
     """Tokens by the names that the imitators of the dialect use.
 
@@ -23,29 +36,38 @@ def usage(raw: Json) -> Usage:
     reasoning apart from completion tokens. A part that exceeds its whole is unknown.
     """
     if not isinstance(raw, dict):
-        return Usage()
-    read, written = as_dict(raw.get("prompt_tokens_details")), as_dict(raw.get("completion_tokens_details"))
+        return NO_USAGE
     prompt = count(raw, "prompt_tokens", "input_tokens")
     output = count(raw, "completion_tokens", "output_tokens")
-    reasoning = first(count(written, "reasoning_tokens"), count(raw, "reasoning_tokens"))
+    cached = fresh = reasoning = dollars = None
+    if read := as_dict(raw.get("prompt_tokens_details")):
+        cached, fresh = count(read, "cached_tokens"), count(read, "cache_write_tokens")
+    if written := as_dict(raw.get("completion_tokens_details")):
+        reasoning = count(written, "reasoning_tokens")
+    if not _STANDARD.issuperset(raw):
+        cached = first(cached, _cached_elsewhere(raw))
+        fresh = first(fresh, count(raw, "cache_creation_input_tokens"))
+        reasoning = first(reasoning, count(raw, "reasoning_tokens"))
+        dollars = cost(raw)
     if output is not None and reasoning and _apart(raw, prompt, output, reasoning):
         output += reasoning
-    cached = first(
-        count(read, "cached_tokens"),
-        count(as_dict(raw.get("prompt_token_details")), "cached_tokens"),
-        count(
-            raw, "prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens"
-        ),
-    )
-    fresh = first(count(read, "cache_write_tokens"), count(raw, "cache_creation_input_tokens"))
     return Usage(
         prompt,
         output,
         _within(cached, prompt),
         _within(fresh, prompt),
         _within(reasoning, output),
-        cost(raw),
+        dollars,
         raw,
+    )
+
+
+def _cached_elsewhere(raw: Mapping[str, Any]) -> int | None:
+    return first(
+        count(as_dict(raw.get("prompt_token_details")), "cached_tokens"),
+        count(
+            raw, "prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens"
+        ),
     )
 
 
@@ -54,11 +76,18 @@ def _apart(raw: Mapping[str, Any], prompt: int | None, output: int, reasoning: i
 
 
 def count(raw: Mapping[str, Any], *names: str) -> int | None:
-    return first(*(as_count(raw.get(name)) for name in names))
+    """The first of the fields that holds a count."""
+    for name in names:
+        if (value := as_count(raw.get(name))) is not None:
+            return value
+    return None
 
 
 def first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
 def _within(part: int | None, whole: int | None) -> int | None:

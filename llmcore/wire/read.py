@@ -54,18 +54,18 @@ def as_str(value: Json) -> str | None:
 
 def as_count(value: Json) -> int | None:
     """A count of tokens: an int >= 0. Whole floats and digits pass; anything else is unknown, never 0."""
-    if isinstance(value, bool):
-        return None
+    if type(value) is int:
+        return value if 0 <= value < 10**15 else None
     if isinstance(value, float):
         return int(value) if 0 <= value < 1e15 and value.is_integer() else None
     if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value[:18])
-    return value if isinstance(value, int) and 0 <= value < 10**15 else None
+        return as_count(int(value[:18]))
+    return None
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """A 2xx body that must be a JSON object. Raises MalformedResponseError."""
-    if not body.strip():
+    if not body or body.isspace():
         raise MalformedResponseError("the body is empty", phase="parse")
     value = loads(body)
     if not isinstance(value, dict):
@@ -107,6 +107,8 @@ class SurrogateJoiner:
 
 def join_surrogates(text: str) -> str:
     """Surrogate pairs joined, lone surrogates replaced by U+FFFD."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

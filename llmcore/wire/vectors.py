@@ -69,10 +69,10 @@ def _from_base64(text: str) -> Vector:
 
 
 def _bytes_of(text: str) -> bytes:
-    """Strict base64 by the faster decoder; what it refuses (line breaks, foreign signs) by the lenient one."""
+    """Strict base64 by the faster decoder; what it refuses (line breaks, lone surrogates) by the lenient one."""
     try:
         return msgspec.convert(text, bytes)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         pass
     try:
         return binascii.a2b_base64(text)
