@@ -52,7 +52,12 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         {"anyio", "attrs", "msgspec"},
         {"asyncio", "time", "random", "os"},
     ),
-    "gateway": (GROUND | {"config", "gateway", "provider"}, {"anyio", "attrs"}, set()),
+    "gateway": (
+        GROUND | {"_version", "check", "clock", "config", "gateway", "group", "provider"},
+        {"alembic", "anyio", "argon2", "attrs", "cryptography", "jinja2", "msgspec", "opentelemetry"}
+        | {"prometheus_client", "redis", "sqlalchemy", "starlette", "structlog"},
+        set(),
+    ),
     "testing": (
         GROUND | {"check", "config", "meter", "provider", "transport"},
         {"anyio", "attrs", "trio"},
