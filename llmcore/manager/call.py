@@ -7,7 +7,7 @@ awaited. Nothing runs longer than its call.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -27,12 +27,13 @@ from llmcore.errors import (
 )
 from llmcore.group import Group, rare_group
 from llmcore.manager.candidates import Candidate, Candidates
-from llmcore.manager.fit import estimate_tokens, needs_of
+from llmcore.manager.fit import expected_tokens, needs_of
 from llmcore.manager.fleet import View
 from llmcore.manager.guard import Visit, hedge_delay
-from llmcore.manager.lane import Lane, Won, made_by, single
+from llmcore.manager.lane import Lane, Won, is_refusal, made_by, single
 from llmcore.manager.log import note
 from llmcore.manager.plan import Plan, Setback, Step, goes_over
+from llmcore.manager.sticky import session_of
 from llmcore.manager.trail import Trail
 from llmcore.types import (
     EmbeddingRequest,
@@ -81,6 +82,9 @@ class Call(Generic[Q, T]):
         self.continued: Q | None = None
         self.refused_by: str | None = None
         self._refused: Won[T] | None = None
+        self.session: Hashable | None = (
+            session_of(request.metadata) if request.metadata and fleet.fallback.sticky else None
+        )
         self._lanes: list[Lane] = []
         self._group: Group | None = None
         self._late = False
@@ -88,11 +92,12 @@ class Call(Generic[Q, T]):
         fallback = fleet.fallback
         if not fallback.enabled:
             arranged = tuple(fleet.order(arranged, View(fleet, self.began, request)))[:1]
+        ranked = fleet.order(arranged, View(fleet, self.began, request))
         self._overlaps = len(arranged) > 1 and (fallback.patience > 0 or fallback.hedge_after is not None)
         policy = fleet.policy(len(arranged))
         self.candidates: Candidates = Candidates(
             fleet,
-            manager.ranked(fleet, arranged, request, self.began),
+            manager.ranked(fleet, ranked, self.session),
             len(arranged),
             needs=needs_of(request) if fleet.selective and isinstance(request, GenerationRequest) else None,
             embedding=isinstance(request, EmbeddingRequest),
@@ -252,7 +257,7 @@ class Call(Generic[Q, T]):
                 candidate.line,
                 now,
                 self.ends,
-                tokens=self._tokens() if candidate.guard.entrance.counts_tokens else 0,
+                tokens=expected_tokens(self.request) if candidate.guard.entrance.counts_tokens else 0,
                 forced=step.forced,
                 panic=step.panic,
                 avoid=self.candidates.burnt(step.target),
@@ -266,7 +271,7 @@ class Call(Generic[Q, T]):
         if self.won is not None:
             await self.drop(won)
             return None
-        if self._is_refusal(won.result):
+        if self.fleet.fallback.allow_policy_fallback and is_refusal(won.result):
             return self._reroute(lane, won)
         self.won = won
         for other in self._lanes:
@@ -391,17 +396,6 @@ class Call(Generic[Q, T]):
         if request.providers:
             request = evolve(request, providers=())
         return request
-
-    def _tokens(self) -> int:
-        """About how many tokens the request will cost its limits: the prompt, and the answer where it is capped."""
-        request = self.request
-        output = (request.max_tokens or 0) if isinstance(request, GenerationRequest) else 0
-        return estimate_tokens(request) + output
-
-    def _is_refusal(self, result: T) -> bool:
-        if not self.fleet.fallback.allow_policy_fallback:
-            return False
-        return getattr(result, "finish_reason", None) in ("content_filter", "refusal")
 
     def _reroute(self, lane: Lane, won: Won[T]) -> Step | None:
         """An answer that is a refusal: ask somebody else, and keep it for the case that nobody says more."""

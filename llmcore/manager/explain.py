@@ -13,6 +13,7 @@ from llmcore.manager.candidates import Candidate, Candidates
 from llmcore.manager.fit import needs_of
 from llmcore.manager.fleet import Asked, View
 from llmcore.manager.models import Choice
+from llmcore.manager.sticky import session_of
 from llmcore.manager.trail import Trail
 from llmcore.types import GenerationRequest, Skipped
 
@@ -66,7 +67,8 @@ def explained(manager: ProviderManager, request: Asked) -> Explanation:
     now = manager.clock.now()
     arranged = fleet.arranged(request.model, request.providers)
     order = deepcopy(fleet.order)
-    ranked = manager.sticky_first(fleet, order(arranged, View(fleet, now, request)), request)
+    session = session_of(request.metadata) if fallback.sticky else None
+    ranked = manager.ranked(fleet, order(arranged, View(fleet, now, request)), session)
     if not fallback.enabled:
         ranked = arranged = tuple(ranked)[:1]
     total = fleet.timeouts.total

@@ -119,6 +119,12 @@ def estimate_tokens(request: GenerationRequest | EmbeddingRequest) -> int:
     return total // CHARACTERS_PER_TOKEN
 
 
+def expected_tokens(request: GenerationRequest | EmbeddingRequest) -> int:
+    """About how many tokens the request will cost its limits: the prompt, and the answer where it is capped."""
+    output = (request.max_tokens or 0) if isinstance(request, GenerationRequest) else 0
+    return estimate_tokens(request) + output
+
+
 def _returned(parts: Iterable[Part]) -> list[Part]:
     """The parts inside tool results that are more than text."""
     results = (part for part in parts if type(part) is ToolResult)

@@ -60,6 +60,11 @@ def made_by(result: object) -> tuple[Attempt, ...]:
     return made
 
 
+def is_refusal(result: object) -> bool:
+    """Whether an answer says nothing but that it will not answer."""
+    return getattr(result, "finish_reason", None) in ("content_filter", "refusal")
+
+
 def single(exc: BaseException) -> BaseException:
     """A fault of code as it was raised, not wrapped by the group that it passed."""
     while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:

@@ -21,7 +21,7 @@ from llmcore.group import Group
 from llmcore.manager.budget import Budget
 from llmcore.manager.call import CLEANUP_S, Call
 from llmcore.manager.explain import Explanation, explained
-from llmcore.manager.fleet import Asked, Fleet, View
+from llmcore.manager.fleet import Asked, Fleet
 from llmcore.manager.guard import Guard, Line, Visit
 from llmcore.manager.lane import Won
 from llmcore.manager.ledger import Ledger
@@ -226,15 +226,8 @@ class ProviderManager:
 
     # ------------------------------------------------------------------------ what calls share
 
-    def ranked(
-        self, fleet: Fleet, arranged: tuple[Choice, ...], request: Asked, now: float
-    ) -> Iterable[Choice]:
+    def ranked(self, fleet: Fleet, ranked: Iterable[Choice], session: Hashable | None) -> Iterable[Choice]:
         """The candidates in the order of asking; a session's own provider first."""
-        return self.sticky_first(fleet, fleet.order(arranged, View(fleet, now, request)), request)
-
-    def sticky_first(self, fleet: Fleet, ranked: Iterable[Choice], request: Asked) -> Iterable[Choice]:
-        """The same choices, those of the session's own provider first."""
-        session = _session(request) if fleet.fallback.sticky else None
         name = None if session is None else self._sticky.get(session)
         return ranked if name is None else _first(fleet.names, name, ranked)
 
@@ -275,8 +268,8 @@ class ProviderManager:
         self.meter.succeeded(now - call.began, usage)
         fleet.answered(usage.output_tokens)
         call.settle(won, now)
-        if fleet.fallback.sticky and (session := _session(call.request)) is not None:
-            self._stick(fleet, session, won, embedding=isinstance(call.request, EmbeddingRequest))
+        if call.session is not None:
+            self._stick(fleet, call.session, won, embedding=isinstance(call.request, EmbeddingRequest))
 
     # ---------------------------------------------------------------------------------- in here
 
@@ -357,18 +350,6 @@ def _first(names: Sequence[str], name: str, ranked: Iterable[Choice]) -> Iterato
         else:
             rest.append(choice)
     yield from rest
-
-
-def _session(request: Asked) -> Hashable | None:
-    """What names the conversation; callers may put anything there."""
-    if not request.metadata:
-        return None
-    session = request.metadata.get("session")
-    try:
-        hash(session)
-    except TypeError:
-        return repr(session)
-    return session
 
 
 def _reasons(request: GenerationRequest) -> bool:

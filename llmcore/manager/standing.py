@@ -37,17 +37,20 @@ class Standing:
     def good(self, now: float) -> None:
         """Something visible has come, or the whole answer."""
         self._good_at = now
-        self._tell()
+        if self._told is not None:
+            self._tell()
 
     def bad(self, now: float) -> None:
         """A fault that says something of its health."""
         self._bad_at = now
-        self._tell()
+        if self._told is not None:
+            self._tell()
 
     def ended(self) -> None:
         """One attempt is over, however."""
         self.running -= 1
-        self._tell()
+        if self._told is not None:
+            self._tell()
 
     async def answered(self, now: float) -> None:
         """Return as soon as it is no open question any more."""

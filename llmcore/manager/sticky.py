@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 CAPACITY: int = 10_000
 
@@ -36,3 +37,13 @@ class Sticky:
         """Forget all sessions of a provider that is there no longer. Takes time with their number; rare."""
         for session in [session for session, kept in self._names.items() if kept == name]:
             del self._names[session]
+
+
+def session_of(metadata: Mapping[str, Any]) -> Hashable | None:
+    """What names the conversation; callers may put anything there."""
+    session = metadata.get("session")
+    try:
+        hash(session)
+    except TypeError:
+        return repr(session)
+    return session
