@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "llmcore"
 
 STDLIB = frozenset(sys.stdlib_module_names)
-HTTP = {"httpx", "httpcore", "pyreqwest", "aiohttp", "yarl", "certifi"}
+HTTP = {"httpx", "httpcore", "pyreqwest", "aiohttp", "httptools", "certifi"}
 IMPURE = {"asyncio", "anyio", "time", "random", "os", "socket", "ssl", "threading", "subprocess", "selectors"}
 
 # room -> (rooms of ours that it may import, libraries that it may import, modules of the standard library that it may not)

@@ -31,6 +31,7 @@ def test_importing_the_face_imports_nothing_dear() -> None:
         "httpx",
         "pyreqwest",
         "aiohttp",
+        "httptools",
         "cattrs",
         "structlog",
         "tomli",

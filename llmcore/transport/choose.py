@@ -11,7 +11,7 @@ from llmcore.config import Timeouts, TransportChoice
 from llmcore.errors import ConfigurationError
 from llmcore.transport.base import Call, Reply, Transport
 
-FAST_LIBRARY = "aiohttp"
+FAST_LIBRARY = "httptools"
 
 
 def open_transport(choice: TransportChoice = "auto") -> Transport:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import anyio
 from attrs import frozen
 
@@ -12,7 +14,7 @@ from llmcore.errors import PoolTimeout
 class Limits:
     """max_open: calls at the same time. idle_s: seconds that an idle connection is kept.
 
-    max_idle: connections kept per origin (httpx; aiohttp keeps all of them for idle_s).
+    max_idle: connections kept per origin (httpx; the fast transport keeps all of them for idle_s).
     """
 
     max_open: int = 1000
@@ -25,19 +27,42 @@ class Gate:
 
     def __init__(self, max_open: int) -> None:
         self._max_open = max_open
-        self._free = anyio.Semaphore(max_open, fast_acquire=True)
+        self._free = max_open
+        self._queue: deque[anyio.Event] = deque()
+
+    def entered(self) -> bool:
+        """Go in at once, if there is a place. Nobody overtakes: a place that falls free goes to the one who waits longest."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
 
     async def enter(self, timeout: float) -> None:
         """Raises PoolTimeout after `timeout` seconds in which no call ended."""
+        if self.entered():
+            return
+        turn = anyio.Event()
+        self._queue.append(turn)
         try:
-            self._free.acquire_nowait()
-        except anyio.WouldBlock:
             with anyio.move_on_after(timeout):
-                await self._free.acquire()
-                return
+                await turn.wait()
+        except BaseException:
+            self._give_up(turn)
+            raise
+        if not turn.is_set():
+            self._give_up(turn)
             raise PoolTimeout(
                 f"{self._max_open} calls are under way and none ended within {timeout:g} s", phase="connect"
-            ) from None
+            )
 
     def leave(self) -> None:
-        self._free.release()
+        if self._queue:
+            self._queue.popleft().set()
+        else:
+            self._free += 1
+
+    def _give_up(self, turn: anyio.Event) -> None:
+        if turn.is_set():
+            self.leave()
+        else:
+            self._queue.remove(turn)

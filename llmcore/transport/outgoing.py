@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
@@ -14,9 +15,13 @@ from llmcore.transport.base import Call
 
 _PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_AUTHORITY = re.compile(r"https?://[^/?]*", re.IGNORECASE)
+_FRAMING = {"content-length", "transfer-encoding"}
+_WITH_BODY = {"POST", "PUT", "PATCH"}
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]")
 
 MAX_LABEL = 63
+LARGE = 256 * 1024
 
 # Nothing is asked to be compressed: small answers gain nothing, and a proxy that compresses holds a stream back.
 DEFAULT_HEADERS = {"user-agent": f"llmcore/{__version__}", "accept-encoding": "identity"}
@@ -34,7 +39,7 @@ class Headers(dict[str, str]):
 def bare(exc: BaseException) -> BaseException:
     """The same exception, and those it came from, without their frames: the libraries' hold our headers.
 
-    Nor is an exception kept that nobody is to see: aiohttp's hold the whole request.
+    Nor is an exception kept that nobody is to see: a library's may hold the whole request.
     """
     one: BaseException | None = exc
     seen: set[int] = set()
@@ -87,14 +92,83 @@ def _origin(parts: SplitResult, port: int | None) -> Origin:
     return Origin(parts.scheme, parts.hostname, port or _PORTS[parts.scheme])
 
 
-def headers_of(call: Call) -> dict[str, str]:
+@lru_cache(maxsize=512)
+def _sendable(name: str) -> str:
+    """The name in lower case. Raises EndpointError for one that HTTP cannot carry, and for those that frame the body."""
+    if not _TOKEN.fullmatch(name):
+        raise EndpointError(f"the header {name[:64]!r} cannot be sent: odd characters", phase="connect")
+    if name.lower() in _FRAMING:
+        raise EndpointError(f"the header {name!r} cannot be sent: the transport sets it", phase="connect")
+    return name.lower()
+
+
+def headers_of(call: Call) -> Headers:
     """All headers to send, names in lower case. Raises EndpointError for one that HTTP cannot carry."""
     headers = Headers(DEFAULT_HEADERS)
     for name, value in call.headers.items():
-        if not _TOKEN.fullmatch(name) or not (value.isascii() and value.isprintable()):
+        if not (value.isascii() and value.isprintable()):
             raise EndpointError(f"the header {name[:64]!r} cannot be sent: odd characters", phase="connect")
-        headers[name.lower()] = value
+        headers[_sendable(name)] = value
     return headers
+
+
+class Outgoing:
+    """One request as bytes, which it does not show. start: what is written at once. rest: a body too large for that.
+
+    bodiless: the answer has no body, whatever length it states.
+    """
+
+    __slots__ = ("bodiless", "rest", "start")
+
+    def __init__(self, head: bytes, body: bytes | None, *, bodiless: bool = False) -> None:
+        large = body is not None and len(body) > LARGE
+        self.start: bytes = head if large or not body else head + body
+        self.rest: memoryview | None = memoryview(body) if body is not None and large else None
+        self.bodiless: bool = bodiless
+
+
+class Route:
+    """What all requests to one URL share. key: of the origin. Raises EndpointError, whose text never repeats the URL.
+
+    The head of the last request is kept, since that of the next one is mostly the same; it lives as long as its transport.
+    """
+
+    __slots__ = ("_head", "_headers", "_host", "_method", "_target", "key", "origin")
+
+    def __init__(self, url: str) -> None:
+        self.origin: Origin = origin_of(url)
+        self.key: str = str(self.origin)
+        target = _AUTHORITY.sub("", url.partition("#")[0], count=1)
+        self._target = target if target.startswith("/") else f"/{target}"
+        self._host = _host_of(self.origin)
+        self._method = ""
+        self._headers: Mapping[str, str] = Headers()
+        self._head = b""
+
+    def outgoing(self, call: Call) -> Outgoing:
+        """The call as bytes. Raises EndpointError for a header that HTTP cannot carry."""
+        method, body = call.method, call.body
+        if method != self._method or call.headers != self._headers:
+            self._head = self._head_of(call)
+            self._method, self._headers = method, Headers(call.headers)
+        if body is None and method not in _WITH_BODY:
+            return Outgoing(self._head + b"\r\n", None, bodiless=method == "HEAD")
+        head = b"%bcontent-length: %d\r\n\r\n" % (self._head, len(body or b""))
+        return Outgoing(head, body)
+
+    def _head_of(self, call: Call) -> bytes:
+        """All but the content-length."""
+        headers = headers_of(call)
+        headers.setdefault("host", self._host)
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        return f"{call.method} {self._target} HTTP/1.1\r\n{lines}".encode("ascii")
+
+
+def _host_of(origin: Origin) -> str:
+    host = origin.host.partition("%")[0]
+    if ":" in host:
+        host = f"[{host}]"
+    return host if origin.port == _PORTS[origin.scheme] else f"{host}:{origin.port}"
 
 
 def _bad(why: str) -> EndpointError:

@@ -52,7 +52,7 @@ def test_fast_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_choosing_imports_no_http_library() -> None:
     code = (
         "import sys, llmcore, llmcore.transport.choose as c; c.open_transport();"
-        "print([m for m in ('httpx', 'aiohttp', 'h11', 'ssl', 'certifi') if m in sys.modules])"
+        "print([m for m in ('httpx', 'httptools', 'h11', 'ssl', 'certifi') if m in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -161,7 +161,12 @@ async def test_tls_handshake_stalls(send: Send) -> None:
 
 async def test_every_place_taken(make: Make) -> None:
     transport = make(limits=Limits(max_open=1))
-    with FaultServer(answering(OK)) as server:
+
+    async def script(peer: Peer) -> None:
+        await peer.answer(CHUNKED + chunk(b"hello") if peer.number == 1 else OK)
+        await peer.gone()
+
+    with FaultServer(script) as server:
         first = await transport.open(call(server.url), QUICK)
         with anyio.fail_after(GUARD), pytest.raises(PoolTimeout):
             await transport.open(call(server.url), QUICK)
