@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmcore.errors import InvalidRequestError
@@ -22,23 +23,39 @@ from llmcore.types import (
     ToolCall,
     ToolResult,
 )
+from llmcore.types.requests import EMPTY
 
 
 def as_generation_request(value: GenerationInput) -> GenerationRequest:
     """Any accepted input as a checked request. Raises InvalidRequestError, naming what is wrong and where."""
     if not isinstance(value, GenerationRequest):
-        try:
-            value = GenerationRequest(value)
-        except TypeError as exc:
-            raise InvalidRequestError(
-                f"a request is text, a Message, a list of them, or a GenerationRequest: {exc}"
-            ) from None
+        return new_request(value)
     if not value.checked:
         _check_messages(value.messages)
         _check_tools(value)
         _check_numbers(value)
         object.__setattr__(value, "checked", True)
     return value
+
+
+def new_request(
+    value: str | Message | Sequence[Message],
+    *,
+    model: str | None = None,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    extra: Mapping[str, Any] = EMPTY,
+) -> GenerationRequest:
+    """A checked request for bare messages, with the caller's defaults. Raises InvalidRequestError."""
+    try:
+        request = GenerationRequest(value, model, max_tokens=max_tokens, temperature=temperature, extra=extra)
+    except TypeError as exc:
+        raise InvalidRequestError(
+            f"a request is text, a Message, a list of them, or a GenerationRequest: {exc}"
+        ) from None
+    _check_messages(request.messages)
+    object.__setattr__(request, "checked", True)
+    return request
 
 
 def as_embedding_request(value: EmbeddingInput) -> EmbeddingRequest:
@@ -65,6 +82,7 @@ _ALLOWED: dict[str, tuple[type, ...]] = {
     "assistant": (Text, Refusal, Image, File, Audio, Thinking, ToolCall, Opaque),
     "tool": (ToolResult,),
 }
+_SPEAKERS = ("user", "assistant", "system")
 
 
 def _check_messages(messages: tuple[Message, ...]) -> None:
@@ -72,22 +90,36 @@ def _check_messages(messages: tuple[Message, ...]) -> None:
         raise InvalidRequestError("messages: the prompt is empty; give at least one user message")
     called: set[str] = set()
     for index, message in enumerate(messages):
-        where = f"messages[{index}]"
-        if not isinstance(message, Message):
-            raise InvalidRequestError(f"{where}: must be a Message, not {type(message).__name__}")
-        allowed = _ALLOWED.get(message.role)
-        if allowed is None:
-            raise InvalidRequestError(f"{where}: role {message.role!r} is not one of {', '.join(_ALLOWED)}")
-        for part in message.parts:
-            if not isinstance(part, allowed):
-                raise InvalidRequestError(
-                    f"{where}: a {message.role} message cannot hold a {type(part).__name__} part"
-                )
-            _check_part(part, where, called)
-        if message.role == "user" and not any(
-            type(part) is not Text or part.text.strip() for part in message.parts
-        ):
-            raise InvalidRequestError(f"{where}: the prompt is empty")
+        if not _is_plain(message):
+            _check_message(message, f"messages[{index}]", called)
+
+
+def _is_plain(message: Message) -> bool:
+    """Whether it is one piece of ASCII text, as most are: there is nothing in it that could be wrong."""
+    if type(message) is not Message or len(message.parts) != 1 or message.role not in _SPEAKERS:
+        return False
+    part = message.parts[0]
+    if type(part) is not Text or type(part.text) is not str:
+        return False
+    return part.text.isascii() and not part.text.isspace() and part.text != ""
+
+
+def _check_message(message: Message, where: str, called: set[str]) -> None:
+    if not isinstance(message, Message):
+        raise InvalidRequestError(f"{where}: must be a Message, not {type(message).__name__}")
+    allowed = _ALLOWED.get(message.role)
+    if allowed is None:
+        raise InvalidRequestError(f"{where}: role {message.role!r} is not one of {', '.join(_ALLOWED)}")
+    for part in message.parts:
+        if not isinstance(part, allowed):
+            raise InvalidRequestError(
+                f"{where}: a {message.role} message cannot hold a {type(part).__name__} part"
+            )
+        _check_part(part, where, called)
+    if message.role == "user" and not any(
+        type(part) is not Text or part.text.strip() for part in message.parts
+    ):
+        raise InvalidRequestError(f"{where}: the prompt is empty")
 
 
 def _check_part(part: Part, where: str, called: set[str]) -> None:
@@ -136,14 +168,17 @@ def _check_tools(request: GenerationRequest) -> None:
         )
 
 
+_BOUNDS: tuple[tuple[str, float, float], ...] = (
+    ("temperature", 0, 2),
+    ("top_p", 0, 1),
+    ("max_tokens", 1, float("inf")),
+    ("deadline", 0, float("inf")),
+)
+
+
 def _check_numbers(request: GenerationRequest) -> None:
-    rules: tuple[tuple[str, float | None, float, float], ...] = (
-        ("temperature", request.temperature, 0, 2),
-        ("top_p", request.top_p, 0, 1),
-        ("max_tokens", request.max_tokens, 1, float("inf")),
-        ("deadline", request.deadline, 0, float("inf")),
-    )
-    for name, value, low, high in rules:
+    for name, low, high in _BOUNDS:
+        value = getattr(request, name)
         if value is not None and (
             isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high
         ):

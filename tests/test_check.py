@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcore.check import as_embedding_request, as_generation_request, check_schema
+from llmcore.check import as_embedding_request, as_generation_request, check_schema, new_request
 from llmcore.errors import InvalidRequestError
 from llmcore.types import (
     EmbeddingRequest,
@@ -68,9 +68,9 @@ def test_good_input_passes(good: Any) -> None:
             "tools[0].parameters.type",
         ),
         (
-            GenerationRequest("x", tools=[Tool("f", parameters=[])]),
+            GenerationRequest("x", tools=[Tool("f", parameters=[])]),  # type: ignore[arg-type]  # a caller's mistake
             "tools[0].parameters: a JSON schema is an object",
-        ),  # type: ignore[arg-type]
+        ),
         (
             GenerationRequest("x", tools=[Tool("f", parameters={"type": "string"})]),
             "tools[0].parameters.type: must be 'object'",
@@ -97,6 +97,40 @@ def test_bad_input_is_one_clear_error(bad: Any, where: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         as_generation_request(bad)
     assert where in str(caught.value)
+
+
+def _verdict(*messages: Message) -> str | None:
+    try:
+        as_generation_request(messages)
+    except InvalidRequestError as error:
+        return str(error)
+    return None
+
+
+@given(
+    st.sampled_from(["system", "user", "assistant", "tool", "robot"]),
+    st.text(alphabet="a \n\u00a0\x1cé\ud800", max_size=3) | st.none() | st.integers(),
+)
+def test_one_piece_of_text_is_judged_as_several_are(role: Any, text: Any) -> None:
+    """The short way through plain messages complains of what the long way complains of."""
+    first = Message.user("x")
+    blank = [] if role == "tool" or not isinstance(text, str) else [Text("")]
+    assert _verdict(first, Message(role, (Text(text),))) == _verdict(
+        first, Message(role, (Text(text), *blank))
+    )
+    assert (_verdict(first, Message(role, (Text(text),))) is None) == _is_good(role, text)
+
+
+def _is_good(role: str, text: object) -> bool:
+    if role not in {"system", "user", "assistant"} or not isinstance(text, str) or "\ud800" in text:
+        return False
+    return role != "user" or bool(text.strip())
+
+
+def test_bare_messages_become_a_request_with_the_defaults_that_are_handed_in() -> None:
+    request = new_request("hi", model="m", max_tokens=5, temperature=0.5, extra={"a": 1})
+    assert request == GenerationRequest("hi", "m", max_tokens=5, temperature=0.5, extra={"a": 1})
+    assert request.checked
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from decimal import Decimal
 from typing import TypeVar
 
-import anyio
+from anyio import CancelScope, move_on_after
 from attrs import evolve
 
 from llmcore._version import __version__
-from llmcore.check import as_embedding_request, as_generation_request
+from llmcore.check import as_embedding_request, as_generation_request, new_request
 from llmcore.clock import Clock, SystemClock
 from llmcore.config import KeyConfig, ProviderConfig, Routing, Timeouts
 from llmcore.errors import (
@@ -27,19 +27,19 @@ from llmcore.provider import EventStream, Fold, Seat
 from llmcore.providers.embedding import embed_all
 from llmcore.providers.exchange import Exchange, Told, Trace
 from llmcore.providers.place import Place
+from llmcore.providers.record import attempt_of, odd_type, stamped
 from llmcore.providers.seats import Rota
 from llmcore.providers.stream import LeafStream
 from llmcore.transport.base import Transport
 from llmcore.types import (
-    Attempt,
     EmbeddingInput,
+    EmbeddingRequest,
     EmbeddingResponse,
     GenerationInput,
     GenerationRequest,
     GenerationResponse,
     ModelInfo,
     ProviderStats,
-    RequestWarning,
     Usage,
 )
 from llmcore.types.responses import NO_USAGE
@@ -50,7 +50,7 @@ MAX_MODEL_NAME = 512
 FIRST_TOKEN = 60.0
 LOCAL_FIRST_TOKEN = 300.0
 
-T = TypeVar("T")
+Q = TypeVar("Q", GenerationRequest, EmbeddingRequest)
 R = TypeVar("R", GenerationResponse, EmbeddingResponse)
 Pricer = Callable[[str | None, Usage], Decimal | None]
 
@@ -151,14 +151,12 @@ class HttpProvider:
     async def generate(self, request: GenerationInput, /) -> GenerationResponse:
         """One whole answer. Raises ProviderError."""
         leaf = self._turn()
-        asked = leaf._prepared(as_generation_request(request))
-        trace = Trace(asked.model)
-        return await leaf._metered(lambda: leaf._generate(asked, trace), trace, asked.deadline)
+        return await leaf._metered(leaf._generate, leaf._asked(request))
 
     def stream(self, request: GenerationInput, /) -> EventStream:
         """One answer while it is written; nothing is sent before the stream is entered or first read."""
         leaf = self._turn()
-        return EventStream(LeafStream(leaf, leaf._prepared(as_generation_request(request))))
+        return EventStream(LeafStream(leaf, leaf._asked(request)))
 
     async def embed(self, request: EmbeddingInput, /) -> EmbeddingResponse:
         """One vector per text, in order; split by the vendor's limits and sent side by side. Raises ProviderError."""
@@ -166,10 +164,7 @@ class HttpProvider:
         asked = as_embedding_request(request)
         asked = evolve(asked, model=self._model(asked.model, self._config.embedding_model))
         self._check_model(asked.model)
-        trace = Trace(asked.model)
-        return await leaf._metered(
-            lambda: embed_all(leaf.exchange, leaf.wire, asked, leaf.encode, trace), trace, asked.deadline
-        )
+        return await leaf._metered(leaf._embed, asked)
 
     async def list_models(self) -> Sequence[ModelInfo]:
         """Every model that the vendor lists, page after page. Raises ProviderError."""
@@ -177,14 +172,16 @@ class HttpProvider:
         began = self.clock.now()
         self.meter.started()
         try:
-            models = await self._limited(leaf._list_models, None)
+            with self._within(None):
+                models = await leaf._list_models()
+                self.meter.succeeded(self.clock.now() - began)
+                return models
+            raise self.total_timeout(None)
         except ProviderError as error:
             raise leaf._failed(error, trace, began) from error.__cause__
         except BaseException as exc:
             self.meter.broke_off(exc)
             raise
-        self.meter.succeeded(self.clock.now() - began)
-        return models
 
     def stats(self) -> ProviderStats:
         """Counters of all keys together."""
@@ -244,32 +241,6 @@ class HttpProvider:
         cost = self._price(model, usage)
         return usage if cost is None else evolve(usage, cost_usd=cost)
 
-    def attempt(
-        self,
-        trace: Trace,
-        seconds: float,
-        usage: Usage,
-        *,
-        error: ProviderError | None = None,
-        first_token_s: float | None = None,
-    ) -> Attempt:
-        """The record of one attempt that is over."""
-        told = [figure is not None for figure in (usage.input_tokens, usage.output_tokens)]
-        measured = any(told) if error is None else all(told)  # of a cut answer half a count is none
-        return Attempt(
-            self.name,
-            trace.model,
-            "success" if error is None else error.outcome,
-            trace.status if error is None or error.status is None else error.status,
-            seconds,
-            0.0,
-            key=self.key,
-            phase=None if error is None else error.phase,
-            first_token_s=first_token_s,
-            usage=usage,
-            counted="measured" if measured else "unknown",
-        )
-
     def blame(
         self,
         error: ProviderError,
@@ -286,8 +257,13 @@ class HttpProvider:
         error.key = self.key
         error.elapsed_s = seconds
         error.attempts = (
-            self.attempt(
-                trace, seconds, self.priced(trace.model, usage), error=error, first_token_s=first_token_s
+            attempt_of(
+                self,
+                trace,
+                seconds,
+                self.priced(trace.model, usage),
+                error=error,
+                first_token_s=first_token_s,
             ),
         )
 
@@ -313,8 +289,22 @@ class HttpProvider:
         if model is not None and (not model.isprintable() or not 0 < len(model) <= MAX_MODEL_NAME):
             raise InvalidRequestError(f"model: {model[:80]!r} is no name of a model", provider=self.name)
 
+    def _asked(self, value: GenerationInput) -> GenerationRequest:
+        """Any input as a checked request with the vendor's model name and the configured defaults in it."""
+        config = self._config
+        if isinstance(value, GenerationRequest):
+            return self._prepared(as_generation_request(value))
+        request = new_request(
+            value,
+            model=config.text_model,
+            max_tokens=config.max_tokens,
+            temperature=config.temperature,
+            extra=config.extra,
+        )
+        self._check_model(request.model)
+        return request
+
     def _prepared(self, request: GenerationRequest) -> GenerationRequest:
-        """The request with the vendor's model name and the configured defaults in it."""
         config = self._config
         model = self._model(request.model, config.text_model)
         max_tokens = config.max_tokens if request.max_tokens is None else request.max_tokens
@@ -328,21 +318,22 @@ class HttpProvider:
 
     async def _generate(self, request: GenerationRequest, trace: Trace) -> GenerationResponse:
         encoded = self.encode(lambda: self.wire.encode_generate(request, stream=False))
+        trace.warnings = encoded.warnings
         body, headers = await self.exchange.fetch(encoded.http, trace)
-        request_id = self.wire.request_id(headers)
+        trace.request_id = self.wire.request_id(headers)
         try:
             response = self._decoded(body, request)
             if isinstance(response, Pending):
                 response = await self.settled(response, request, trace)
         except ProviderError as error:
-            error.request_id = error.request_id or request_id
+            error.request_id = error.request_id or trace.request_id
             raise
-        request_id = response.request_id or request_id
-        odd = _odd_type(headers)
-        if encoded.warnings or request_id or odd:
-            warnings = (*encoded.warnings, *response.warnings, *odd)
-            response = evolve(response, request_id=request_id, warnings=warnings)
+        if odd := odd_type(headers):
+            response = evolve(response, warnings=(*response.warnings, *odd))
         return response
+
+    async def _embed(self, request: EmbeddingRequest, trace: Trace) -> EmbeddingResponse:
+        return await embed_all(self.exchange, self.wire, request, self.encode, trace)
 
     def _decoded(self, body: bytes, request: GenerationRequest) -> GenerationResponse | Pending:
         """The answer in a body; events, where the vendor streams although it was not asked to, are folded into one."""
@@ -372,43 +363,36 @@ class HttpProvider:
             asked.add(cursor)
         return tuple(found.values())
 
-    async def _metered(self, work: Callable[[], Awaitable[R]], trace: Trace, deadline: float | None) -> R:
+    async def _metered(self, work: Callable[[Q, Trace], Awaitable[R]], asked: Q) -> R:
+        trace = Trace(asked.model)
         began = self.clock.now()
         self.meter.started()
         try:
-            response = await self._limited(work, deadline)
+            with self._within(asked.deadline):
+                return self._done(await work(asked, trace), trace, began)
+            raise self.total_timeout(asked.deadline)
         except ProviderError as error:
             raise self._failed(error, trace, began) from error.__cause__
         except BaseException as exc:
             self.meter.broke_off(exc)
             raise
-        seconds = self.clock.now() - began
-        model = response.model or trace.model
-        usage = self.priced(model, response.usage)
-        self.meter.succeeded(seconds, usage)
-        attempt = self.attempt(trace, seconds, usage)
-        return evolve(response, provider=self.name, model=model, usage=usage, attempts=(attempt,))
 
-    async def _limited(self, work: Callable[[], Awaitable[T]], deadline: float | None) -> T:
+    def _within(self, deadline: float | None) -> CancelScope:
+        """The limit of one call. Raises TotalTimeout where no time is left."""
         limit = self.limit(deadline)
-        if limit > 0:
-            with anyio.move_on_after(limit):
-                return await work()
-        raise self.total_timeout(deadline)
+        if limit <= 0:
+            raise self.total_timeout(deadline)
+        return move_on_after(limit)
+
+    def _done(self, response: R, trace: Trace, began: float) -> R:
+        """The answer as it is handed out."""
+        seconds = self.clock.now() - began
+        usage = self.priced(response.model or trace.model, response.usage)
+        attempt = attempt_of(self, trace, seconds, usage)
+        self.meter.succeeded(seconds, usage)
+        return stamped(response, trace, usage, attempt)
 
     def _failed(self, error: ProviderError, trace: Trace, began: float) -> ProviderError:
         self.blame(error, trace, began)
         self.meter.failed(error)
         return error
-
-
-def _odd_type(headers: Mapping[str, str]) -> tuple[RequestWarning, ...]:
-    """A warning where an answer that could be read was called something else than JSON."""
-    told = headers.get("content-type")
-    if told is None or "json" in told.lower():
-        return ()
-    return (
-        RequestWarning(
-            "content-type", f"the provider called its answer {told[:80]!r}; it was read all the same"
-        ),
-    )

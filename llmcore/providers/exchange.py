@@ -16,7 +16,7 @@ from llmcore.errors import EndpointError, InvalidRequestError, MalformedResponse
 from llmcore.providers.place import Place
 from llmcore.secret import Redactor, Secret, header_secrets
 from llmcore.transport.base import Call, Reply, Transport
-from llmcore.types import RateLimits
+from llmcore.types import RateLimits, RequestWarning
 from llmcore.wire.base import MAX_BODY, HttpRequest, Wire
 from llmcore.wire.limits import LimitReader
 
@@ -28,13 +28,15 @@ Told: TypeAlias = Callable[[str | None, RateLimits], None]
 
 
 class Trace:
-    """What one call notes of its requests: the model that they are for, and the status of the last answer."""
+    """What one call notes of its requests: their model, what could not be said in them, and the last answer's status and id."""
 
-    __slots__ = ("model", "status")
+    __slots__ = ("model", "request_id", "status", "warnings")
 
     def __init__(self, model: str | None) -> None:
         self.model: str | None = model
         self.status: int | None = None
+        self.request_id: str | None = None
+        self.warnings: tuple[RequestWarning, ...] = ()
 
 
 class Answer(NamedTuple):
@@ -146,21 +148,22 @@ class Exchange:
 
     def _call(self, http: HttpRequest) -> Call:
         """The request with address and credentials; no frame that raises here holds one of them."""
-        url = self._base_url + http.path if http.path.startswith("/") else http.path
-        self._check(http, url)
+        path, body = http.path, http.body
+        if path.startswith("/"):
+            path = self._base_url + path
+        else:
+            self._check_host(path)
         headers = {**self._headers, **http.headers}
-        if http.body is not None:
+        if body is not None:
+            if len(body) > MAX_REQUEST:
+                raise InvalidRequestError(f"the request is {len(body)} bytes; at most {MAX_REQUEST} are sent")
             headers["content-type"] = "application/json"
         if self._api_key:
             headers[self._place.auth_header] = self._place.auth_prefix + self._api_key.reveal()
-        return Call(http.method, url, headers, http.body)
+        return Call(http.method, path, headers, body)
 
-    def _check(self, http: HttpRequest, url: str) -> None:
-        if http.body is not None and len(http.body) > MAX_REQUEST:
-            raise InvalidRequestError(
-                f"the request is {len(http.body)} bytes; at most {MAX_REQUEST} are sent"
-            )
-        if not http.path.startswith("/") and not self._place.trusts(url, self._base_url):
+    def _check_host(self, url: str) -> None:
+        if not self._place.trusts(url, self._base_url):
             raise MalformedResponseError(
                 f"the provider handed out an address on a foreign host ({_where(self._redact(url))})",
                 phase="connect",
@@ -196,7 +199,8 @@ async def _read(reply: Reply, status: int) -> bytes:
 
 
 def _is_html(reply: Reply) -> bool:
-    return reply.headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml"))
+    told = reply.headers.get("content-type")
+    return told is not None and told.lower().startswith(("text/html", "application/xhtml"))
 
 
 def _where(url: str) -> str:

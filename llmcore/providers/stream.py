@@ -19,6 +19,7 @@ from llmcore.errors import (
 )
 from llmcore.provider import Fold, events_of
 from llmcore.providers.exchange import Trace
+from llmcore.providers.record import attempt_of
 from llmcore.types import (
     Event,
     Finished,
@@ -207,7 +208,7 @@ class LeafStream:
             provider=leaf.name,
             request_id=event.request_id or self._request_id,
             warnings=(*self._warnings, *event.warnings),
-            attempts=(leaf.attempt(self._trace, seconds, usage, first_token_s=self._first_token_s),),
+            attempts=(attempt_of(leaf, self._trace, seconds, usage, first_token_s=self._first_token_s),),
         )
 
     def _failed(self, error: ProviderError) -> ProviderError:

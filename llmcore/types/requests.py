@@ -13,7 +13,7 @@ Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh",
 
 EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
-_EMPTY: Mapping[str, Any] = {}
+EMPTY: Mapping[str, Any] = {}
 
 
 @frozen
@@ -114,8 +114,8 @@ class GenerationRequest:
     response_format: ResponseFormat | None = field(default=None, converter=_as_format)
     reasoning: Reasoning | None = field(default=None, converter=_as_reasoning)
     deadline: float | None = None
-    metadata: Mapping[str, Any] = _EMPTY
-    extra: Mapping[str, Any] = _EMPTY
+    metadata: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
     providers: tuple[str, ...] = field(default=(), converter=_as_strings)
     checked: bool = field(default=False, init=False, eq=False, repr=False)
 
@@ -132,8 +132,8 @@ class EmbeddingRequest:
     dimensions: int | None = None
     input_type: str | None = None
     deadline: float | None = None
-    metadata: Mapping[str, Any] = _EMPTY
-    extra: Mapping[str, Any] = _EMPTY
+    metadata: Mapping[str, Any] = EMPTY
+    extra: Mapping[str, Any] = EMPTY
     providers: tuple[str, ...] = field(default=(), converter=_as_strings)
 
 

@@ -31,6 +31,7 @@ REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 
 NOTES = ("annotations", "citations", "search_results")
 """Notes about an answer, on the message or beside the choices; kept raw in one Opaque part."""
+_NOTES = frozenset(NOTES)
 
 _PLAIN_MESSAGE = frozenset({"role", "content"})
 """A message in which nothing else holds anything is text, as nearly every one is."""
@@ -47,13 +48,14 @@ def chat_response(wire: OpenAIWire, body: bytes) -> GenerationResponse:
     if not isinstance(choices, list) or not choices:
         raise MalformedResponseError("the answer has no choices", phase="parse")
     choice = first_choice(choices)
-    message = choice.get("message")
-    if not isinstance(message, dict) and not finish_of(choice):
-        raise MalformedResponseError("the answer has no message", phase="parse")
-    parts = message_parts(wire, as_dict(message))
-    if found := notes(wire, as_dict(message), value):
+    message, raw_finish = choice.get("message"), finish_of(choice)
+    if not isinstance(message, dict):
+        if not raw_finish:
+            raise MalformedResponseError("the answer has no message", phase="parse")
+        message = {}
+    parts = message_parts(wire, message)
+    if found := notes(wire, message, value):
         parts.append(found)
-    raw_finish = finish_of(choice)
     finish = finish_reason(wire, raw_finish, parts)
     return GenerationResponse(
         Message("assistant", tuple(parts)),
@@ -174,6 +176,8 @@ def sound_of(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def notes(wire: OpenAIWire, message: Mapping[str, Any], body: Mapping[str, Any]) -> Opaque | None:
     """Citations, annotations and search results, where the answer has any."""
+    if _NOTES.isdisjoint(message) and _NOTES.isdisjoint(body):
+        return None
     found = {name: value for name in NOTES if (value := message.get(name) or body.get(name))}
     return Opaque(found, wire.origin) if found else None
 

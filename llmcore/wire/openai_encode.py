@@ -29,11 +29,14 @@ def chat_body(
     wire: OpenAIWire, request: GenerationRequest, warnings: Warnings, *, stream: bool
 ) -> dict[str, Any]:
     """The body of a chat request. Raises UnsupportedFeatureError for what the vendor has no word for."""
-    answer = response_format(wire, request)
-    request = prompted(wire, request, warnings)
+    answer = None
+    if request.response_format is not None:
+        answer = response_format(wire, request)
+        request = prompted(wire, request, warnings)
     body: dict[str, Any] = {} if request.model is None else {"model": request.model}
     body["messages"] = wire.messages(request, warnings)
-    _add_tools(wire, request, warnings, body)
+    if request.tools:
+        _add_tools(wire, request, warnings, body)
     _add_limits(wire, request, warnings, body)
     if answer is not None:
         body["response_format"] = answer
@@ -44,7 +47,7 @@ def chat_body(
         if wire.stream_usage:
             body["stream_options"] = {"include_usage": True}
     body.update(wire.constants)
-    return merged(body, request.extra)
+    return merged(body, request.extra) if request.extra else body
 
 
 def embed_body(wire: OpenAIWire, request: EmbeddingRequest, warnings: Warnings) -> dict[str, Any]:
@@ -69,8 +72,6 @@ def embed_body(wire: OpenAIWire, request: EmbeddingRequest, warnings: Warnings) 
 def _add_tools(
     wire: OpenAIWire, request: GenerationRequest, warnings: Warnings, body: dict[str, Any]
 ) -> None:
-    if not request.tools:
-        return
     wire.need("tools", "this provider takes no tools")
     strict = "strict" not in wire.without
     if not strict and any(tool.strict is not None for tool in request.tools):
@@ -99,11 +100,16 @@ def _tool(tool: Tool, *, strict: bool) -> Json:
 def _add_limits(
     wire: OpenAIWire, request: GenerationRequest, warnings: Warnings, body: dict[str, Any]
 ) -> None:
-    add(wire, warnings, body, "temperature", request.temperature)
-    add(wire, warnings, body, "top_p", request.top_p)
-    add(wire, warnings, body, "max_tokens", request.max_tokens, wire.max_tokens_field)
-    add(wire, warnings, body, "stop", list(request.stop) or None)
-    add(wire, warnings, body, "seed", request.seed, wire.seed_field)
+    if request.temperature is not None:
+        add(wire, warnings, body, "temperature", request.temperature)
+    if request.top_p is not None:
+        add(wire, warnings, body, "top_p", request.top_p)
+    if request.max_tokens is not None:
+        add(wire, warnings, body, "max_tokens", request.max_tokens, wire.max_tokens_field)
+    if request.stop:
+        add(wire, warnings, body, "stop", list(request.stop))
+    if request.seed is not None:
+        add(wire, warnings, body, "seed", request.seed, wire.seed_field)
 
 
 def reasoning_fields(wire: OpenAIWire, reasoning: Reasoning, warnings: Warnings) -> dict[str, Any]:

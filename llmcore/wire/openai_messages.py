@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from llmcore.errors import UnsupportedFeatureError
@@ -67,9 +67,10 @@ def _user(wire: OpenAIWire, message: Message, warnings: Warnings) -> dict[str, A
     return {"role": "user", "content": content(wire, message.parts, warnings)}
 
 
-def content(wire: OpenAIWire, parts: Iterable[Part], warnings: Warnings) -> str | list[Json]:
+def content(wire: OpenAIWire, parts: tuple[Part, ...], warnings: Warnings) -> str | list[Json]:
     """Plain text as a string, which everybody takes; anything else as a list of parts."""
-    parts = tuple(parts)
+    if len(parts) == 1 and type(parts[0]) is Text:
+        return parts[0].text
     if all(type(part) is Text for part in parts):
         return "".join(part.text for part in parts if isinstance(part, Text))
     encoded = (_part(wire, part, warnings) for part in parts)
