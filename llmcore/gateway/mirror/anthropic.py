@@ -1,0 +1,202 @@
+"""The Anthropic Messages wire as served: `POST /v1/messages` and `POST /v1/messages/count_tokens`.
+
+What is asked of a model is read strictly. What only Anthropic has (prompt caching, top_k, service tiers, ...) no noun of
+ours carries: it is left out, and the answer's warnings say so. Tools that Anthropic would run itself are refused, since
+no other provider could. `metadata` stays here. Source: Anthropic's API reference and SDK 2.11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from attrs import frozen
+
+from llmcore.check import check_schema
+from llmcore.errors import InvalidRequestError
+from llmcore.gateway.mirror import read
+from llmcore.gateway.mirror.anthropic_blocks import Turns
+from llmcore.gateway.mirror.anthropic_encode import message_of
+from llmcore.gateway.mirror.anthropic_stream import AnthropicEvents
+from llmcore.gateway.mirror.base import Asked, ErrorAnswer, Failure
+from llmcore.gateway.mirror.errors import anthropic_error
+from llmcore.gateway.mirror.lost import Lost
+from llmcore.types import Effort, GenerationRequest, GenerationResponse, JsonSchema, Reasoning, Tool
+
+_KNOWN = frozenset(
+    {
+        *("model", "messages", "system", "max_tokens", "stream", "temperature", "top_p", "stop_sequences"),
+        *("tools", "tool_choice", "thinking", "output_config", "output_format", "metadata"),
+    }
+)
+_HERE_ONLY = (
+    *("cache_control", "container", "context_management", "diagnostics", "inference_geo", "service_tier"),
+    *("speed", "top_k", "user_profile_id", "workspace_id"),
+)
+_TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
+_TOOL_HERE_ONLY = ("allowed_callers", "defer_loading", "eager_input_streaming", "input_examples")
+
+_EFFORTS: tuple[Effort, ...] = ("low", "medium", "high", "xhigh", "max")
+Choice: TypeAlias = Literal["auto", "any", "tool", "none"]
+_CHOICES: tuple[Choice, ...] = ("auto", "any", "tool", "none")
+_THINKING = ("enabled", "disabled", "adaptive", "between_tools")
+
+
+@frozen
+class AnthropicMirror:
+    """One instance serves every call."""
+
+    name: str = "anthropic"
+
+    def decode_request(self, body: Mapping[str, Any], /) -> Asked:
+        lost = Lost()
+        request = decode(body, lost)
+        return Asked(request, stream=read.boolean(body, "stream") or False, warnings=lost.done())
+
+    def encode_response(
+        self,
+        response: GenerationResponse,
+        asked: Asked,
+        /,
+        *,
+        id: str,  # noqa: A002 - the wire's own word
+        created: int,
+    ) -> dict[str, Any]:
+        """`created` has no place in this wire."""
+        return message_of(response, id=message_id(id), model=response.model or asked.request.model or "")
+
+    def event_encoder(
+        self,
+        asked: Asked,
+        /,
+        *,
+        id: str,  # noqa: A002 - the wire's own word
+        created: int,
+    ) -> AnthropicEvents:
+        return AnthropicEvents(message_id(id), asked.request.model or "")
+
+    def encode_error(self, error: Failure, /, *, request_id: str) -> ErrorAnswer:
+        return anthropic_error(error, request_id=request_id)
+
+
+def message_id(id_: str) -> str:
+    """The answer's id with the prefix that the wire's ids have."""
+    return id_ if id_.startswith("msg_") else f"msg_{id_}"
+
+
+def decode(body: Mapping[str, Any], lost: Lost, *, limited: bool = True) -> GenerationRequest:
+    """The request in a body. limited: whether `max_tokens` must be there. Raises BadRequest."""
+    body = dict(body)
+    if body.get("mcp_servers"):
+        read.fail("mcp_servers", "is run by Anthropic alone; give the server's tools as tools of your own")
+    lost.given(body, _HERE_ONLY)
+    lost.others(body, _KNOWN.union(_HERE_ONLY, ("mcp_servers",)))
+    turns = Turns(lost)
+    messages = turns.system(body["system"], "system") if body.get("system") is not None else []
+    messages += turns.turns(body)
+    choice, parallel = _choice(read.obj(body, "tool_choice"))
+    user = read.string(read.obj(body, "metadata") or {}, "user_id", "metadata")
+    max_tokens = (read.need_integer if limited else read.integer)(body, "max_tokens", low=1)
+    return GenerationRequest(
+        messages,
+        model=read.string(body, "model") or None,
+        tools=_tools(body, lost),
+        tool_choice=choice,
+        parallel_tool_calls=parallel,
+        temperature=read.number(body, "temperature", low=0, high=1),
+        top_p=read.number(body, "top_p", low=0, high=1),
+        max_tokens=max_tokens,
+        stop=read.strings(body, "stop_sequences") or (),
+        response_format=_format(body, lost),
+        reasoning=_reasoning(body, lost),
+        metadata={"user_id": user} if user else {},
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- tools
+
+
+def _tools(body: dict[str, Any], lost: Lost) -> list[Tool]:
+    return [_tool(tool, at, lost) for at, tool in read.objects(body, "tools", most=read.MAX_TOOLS)]
+
+
+def _tool(tool: dict[str, Any], at: str, lost: Lost) -> Tool:
+    kind = read.string(tool, "type", at)
+    if kind not in {None, "custom"}:
+        read.fail(
+            f"{at}.type",
+            f"{str(kind)[:80]!r} is a tool that Anthropic runs itself; only tools of your own (custom) are served",
+        )
+    if tool.get("cache_control") is not None:
+        lost.note("cache_control")
+    lost.given(tool, _TOOL_HERE_ONLY, "tools")
+    lost.others(tool, _TOOL.union(_TOOL_HERE_ONLY), "tools")
+    schema = read.need_obj(tool, "input_schema", at)
+    try:
+        check_schema(schema, f"{at}.input_schema", top="object")
+    except InvalidRequestError as exc:
+        path, _, sentence = exc.message.partition(": ")
+        read.fail(path, sentence, code="invalid_value")
+    return Tool(
+        read.need_string(tool, "name", at),
+        read.string(tool, "description", at) or "",
+        schema,
+        read.boolean(tool, "strict", at),
+    )
+
+
+def _choice(given: dict[str, Any] | None) -> tuple[str | None, bool | None]:
+    """The choice in our words, and whether calls in parallel were forbidden."""
+    if given is None:
+        return None, None
+    kind = read.word(given, "type", _CHOICES, "tool_choice")
+    if kind is None:
+        read.missing("tool_choice.type")
+    parallel = False if read.boolean(given, "disable_parallel_tool_use", "tool_choice") else None
+    if kind == "tool":
+        name = read.need_string(given, "name", "tool_choice")
+        if name in {"auto", "none", "required"}:
+            read.fail("tool_choice.name", f"a tool named {name!r} cannot be forced; give it another name")
+        return name, parallel
+    return ("required" if kind == "any" else kind), parallel
+
+
+# ------------------------------------------------------------------------------------------------ thinking, output
+
+
+def _reasoning(body: dict[str, Any], lost: Lost) -> Reasoning | None:
+    """`thinking` and `output_config.effort` as one. Adaptive thinking has no figure: its effort is all there is of it."""
+    config = read.obj(body, "output_config") or {}
+    effort = read.word(config, "effort", _EFFORTS, "output_config")
+    thinking = read.obj(body, "thinking")
+    kind = None if thinking is None else read.word(thinking, "type", _THINKING, "thinking")
+    if thinking is None:
+        return None if effort is None else Reasoning(effort)
+    if kind is None:
+        read.missing("thinking.type")
+    lost.given(thinking, ("display",), "thinking")
+    if kind == "disabled":
+        if effort is not None:
+            lost.note("output_config.effort", "has no effect beside thinking that is disabled; not sent")
+        return Reasoning("none")
+    if kind == "enabled":
+        return Reasoning(effort, read.need_integer(thinking, "budget_tokens", "thinking", low=1024))
+    if effort is None:
+        lost.note(
+            "thinking.type", f"{kind} is left to the model's own default; output_config.effort says more"
+        )
+        return None
+    return Reasoning(effort)
+
+
+def _format(body: dict[str, Any], lost: Lost) -> JsonSchema | None:
+    config = read.obj(body, "output_config") or {}
+    lost.others(config, frozenset({"effort", "format"}), "output_config")
+    given, at = read.obj(config, "format", "output_config"), "output_config.format"
+    if given is None:
+        given, at = read.obj(body, "output_format"), "output_format"
+    if given is None:
+        return None
+    if (kind := read.need_string(given, "type", at)) != "json_schema":
+        read.not_one_of(kind, f"{at}.type", ("json_schema",))
+    return JsonSchema(read.need_obj(given, "schema", at))

@@ -1,0 +1,231 @@
+"""Anthropic Messages from the server's side: the events of a stream, `message_start` to `message_stop`.
+
+A block ends where another begins. A tool call alone may stay open beside others until its arguments are whole, since
+some vendors write calls side by side. `message_start` must bear two numbers that nobody knows yet: they are 0 there,
+and the true ones come with `message_delta` (where the input was never counted, it is left out of it).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmcore.errors import StreamInterruptedError
+from llmcore.gateway.mirror.anthropic_blocks import ORIGIN
+from llmcore.gateway.mirror.anthropic_encode import (
+    Block,
+    call_block,
+    fresh_tokens,
+    redacted_block,
+    signature_of,
+    stop_details,
+    stop_reason,
+    usage_of,
+)
+from llmcore.gateway.mirror.base import Failure
+from llmcore.gateway.mirror.calls import OpenCall
+from llmcore.gateway.mirror.errors import anthropic_error
+from llmcore.gateway.mirror.marks import Mark
+from llmcore.gateway.mirror.sse import dumps, event
+from llmcore.types import (
+    NO_USAGE,
+    Event,
+    Finished,
+    Opaque,
+    Part,
+    PartDelta,
+    Refusal,
+    Restarted,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    ToolCallDelta,
+)
+
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+_STOPPED = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_DELTA = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":'
+)
+_END = b"}}\n\n"
+
+TAKEN_BACK = (
+    "Another provider began the answer anew, and this wire has no way to take back what was sent. Ask again, or have "
+    'mid_stream set to "splice" or "continue".'
+)
+
+
+class AnthropicEvents:
+    """One stream."""
+
+    __slots__ = ("_calls", "_id", "_model", "_next", "_open", "_out", "_refusal", "_started", "_text")
+
+    def __init__(self, id_: str, model: str) -> None:
+        self._id = id_
+        self._model = model
+        self._started = False
+        self._next = 0
+        self._open: int | None = None
+        self._text = b""
+        self._calls: dict[int, OpenCall] = {}
+        self._refusal: list[str] = []
+        self._out: list[bytes] = []
+
+    def feed(self, event: Event, /) -> bytes:
+        """Raises StreamInterruptedError where what was sent would have to be taken back."""
+        if type(event) is TextDelta and self._text and event.signature is None:
+            return self._text + dumps(event.text) + _END if event.text else b""
+        self._feed(event)
+        out, self._out = b"".join(self._out), []
+        return out
+
+    def keep_alive(self) -> bytes:
+        return PING
+
+    def fail(self, error: Failure, /, *, request_id: str) -> bytes:
+        return event("error", anthropic_error(error, request_id=request_id).body)
+
+    def _feed(self, event: Event) -> None:
+        if isinstance(event, Restarted):
+            if self._next or self._refusal:
+                raise StreamInterruptedError(TAKEN_BACK, provider=event.provider, phase="stream")
+            return
+        self._start()
+        match event:
+            case TextDelta():
+                self._add_text(event)
+            case ThinkingDelta():
+                self._add_thinking(event)
+            case ToolCallDelta():
+                self._add_call(event)
+            case PartDelta():
+                self._add_part(event.part)
+            case Finished():
+                self._finish(event)
+
+    # ---------------------------------------------------------------------------------------- the whole message
+
+    def _start(self) -> None:
+        if self._started:
+            return
+        self._started = True
+        message: dict[str, Any] = {
+            "id": self._id,
+            "type": "message",
+            "role": "assistant",
+            "model": self._model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage_of(NO_USAGE),
+        }
+        self._emit("message_start", message=message)
+
+    def _finish(self, end: Finished) -> None:
+        self._end_shown()
+        self._end_calls(whole_only=False)
+        refusal = "".join(self._refusal) or None
+        reason = stop_reason(
+            end.finish_reason, end.raw_finish_reason, called=bool(self._calls), refused=refusal is not None
+        )
+        delta = {
+            "stop_reason": reason,
+            "stop_sequence": None,
+            "stop_details": stop_details(reason, refusal),
+        }
+        usage = usage_of(end.usage)
+        if fresh_tokens(end.usage) is None:
+            del usage["input_tokens"]
+        self._emit("message_delta", delta=delta, usage=usage)
+        self._out.append(_STOPPED)
+
+    def _emit(self, name: str, **fields: Any) -> None:
+        self._out.append(event(name, {"type": name, **fields}))
+
+    # ---------------------------------------------------------------------------------------------- its blocks
+
+    def _begin(self, block: Block) -> int:
+        """A new block; what came before it ends."""
+        self._end_shown()
+        self._end_calls(whole_only=True)
+        return self._begin_beside(block)
+
+    def _begin_beside(self, block: Block) -> int:
+        place, self._next = self._next, self._next + 1
+        self._emit("content_block_start", index=place, content_block=block)
+        return place
+
+    def _grow(self, place: int, kind: bytes, key: bytes, text: str) -> None:
+        self._out.append(_DELTA % (place, kind, key) + dumps(text) + _END)
+
+    def _whole(self, block: Block) -> None:
+        """A block that comes in one piece."""
+        self._emit("content_block_stop", index=self._begin(block))
+
+    def _end_shown(self) -> None:
+        """Text and thinking end where anything else begins."""
+        if self._open is not None:
+            self._emit("content_block_stop", index=self._open)
+            self._open, self._text = None, b""
+
+    def _add_text(self, delta: TextDelta) -> None:
+        if delta.text:
+            if not self._text:
+                self._open = self._begin({"type": "text", "text": ""})
+                self._text = _DELTA % (self._open, b"text_delta", b"text")
+            self._out.append(self._text + dumps(delta.text) + _END)
+        if delta.signature is not None and delta.origin is not None:
+            self._whole(redacted_block(Mark("text", delta.origin, delta.signature)))
+
+    def _add_thinking(self, delta: ThinkingDelta) -> None:
+        part = Thinking(delta.text, delta.signature, delta.redacted, delta.raw, delta.origin)
+        signature = signature_of(part)
+        if delta.redacted:
+            if signature is not None:
+                self._whole(redacted_block(signature))
+            return
+        if self._open is None or self._text:
+            if not delta.text and signature is None:
+                return
+            self._open = self._begin({"type": "thinking", "thinking": "", "signature": ""})
+        if delta.text:
+            self._grow(self._open, b"thinking_delta", b"thinking", delta.text)
+        if signature is not None:
+            self._grow(self._open, b"signature_delta", b"signature", signature)
+        if signature is not None or delta.raw is not None:
+            self._end_shown()
+
+    def _add_part(self, part: Part) -> None:
+        match part:
+            case Refusal():
+                self._refusal.append(part.text)
+            case Opaque(raw=dict() as raw, origin="anthropic"):
+                self._whole(raw)
+
+    # ----------------------------------------------------------------------------------------------- its calls
+
+    def _add_call(self, delta: ToolCallDelta) -> None:
+        call = self._calls.setdefault(delta.index, OpenCall())
+        begun = call.place is not None
+        call.take(delta)
+        if call.ended or call.name is None:
+            return
+        if not begun:
+            self._begin_call(call, delta.index)
+        elif delta.arguments and call.place is not None:
+            self._grow(call.place, b"input_json_delta", b"partial_json", delta.arguments)
+
+    def _begin_call(self, call: OpenCall, index: int) -> None:
+        call.place = self._begin(call_block(call.call(index)))
+        if call.pieces:
+            self._grow(call.place, b"input_json_delta", b"partial_json", call.arguments)
+
+    def _end_calls(self, *, whole_only: bool) -> None:
+        for index, call in self._calls.items():
+            if call.ended or (whole_only and not (call.place is not None and call.is_whole)):
+                continue
+            call.ended = True
+            if call.place is None:
+                self._begin_call(call, index)
+            self._emit("content_block_stop", index=call.place)
+            if call.origin != ORIGIN and (mark := call.mark(index)) is not None:
+                self._emit("content_block_stop", index=self._begin_beside(redacted_block(mark)))

@@ -1,0 +1,214 @@
+"""The laws of Anthropic's wire: what our client says the mirror reads, and what the mirror says our client reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anthropic.types import Message as SdkMessage
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmcore.check import as_generation_request
+from llmcore.gateway.mirror.anthropic import AnthropicMirror
+from llmcore.gateway.mirror.base import Asked
+from llmcore.gateway.mirror.sse import dumps
+from llmcore.provider import events_of
+from llmcore.types import (
+    Event,
+    GenerationRequest,
+    GenerationResponse,
+    Message,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from llmcore.wire.anthropic import AnthropicWire
+from tests.gateway.mirror import nouns
+
+MIRROR = AnthropicMirror()
+WIRE = AnthropicWire(version="2023-06-01")
+ASK = GenerationRequest("?", model="m", max_tokens=9)
+ASKED = Asked(ASK)
+
+signatures = st.text("ABCab+/=", min_size=4, max_size=12)
+thoughts = st.builds(Thinking, nouns.texts, signatures, origin=st.just("anthropic")) | st.builds(
+    Thinking, st.just(""), signatures, st.just(value=True), origin=st.just("anthropic")
+)
+results = nouns.texts | st.lists(nouns.images | nouns.spoken.map(Text), min_size=1, max_size=2)
+hosted = st.builds(
+    Opaque,
+    st.fixed_dictionaries({"type": st.just("server_tool_use"), "id": nouns.words}),
+    st.just("anthropic"),
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> GenerationRequest:
+    tools = draw(nouns.tools(st.none() | st.booleans()))
+    names = [tool.name for tool in tools if tool.name not in {"auto", "none", "required"}]
+    choice = draw(st.none() | st.sampled_from(["auto", "none", "required", *names])) if tools else None
+    reasoning = draw(
+        st.none()
+        | st.sampled_from([Reasoning("none"), Reasoning("low"), Reasoning("max"), Reasoning("high", 2000)])
+    )
+    system = tuple(Message.system(text) for text in draw(st.lists(nouns.spoken, max_size=2)))
+    said = draw(nouns.conversations(thoughts, nouns.images | nouns.pdfs, results, joined=False))
+    return GenerationRequest(
+        (*system, *said),
+        model=draw(nouns.words),
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=False if choice not in {None, "none"} and draw(st.booleans()) else None,
+        temperature=draw(st.none() | st.floats(0, 1)),
+        top_p=draw(st.none() | st.floats(0, 1)),
+        max_tokens=draw(st.integers(4096, 9999)),
+        stop=draw(st.lists(nouns.spoken, max_size=2)),
+        response_format=draw(nouns.formats),
+        reasoning=reasoning,
+    )
+
+
+@given(requests(), st.booleans())
+def test_what_our_client_asks_is_what_the_mirror_reads(request: GenerationRequest, stream: bool) -> None:
+    encoded = WIRE.encode_generate(as_generation_request(request), stream=stream)
+    assert encoded.warnings == ()
+    asked = MIRROR.decode_request(nouns.body_of(encoded.http.body))
+    assert asked.request == request
+    assert asked.stream is stream
+    assert asked.warnings == ()
+
+
+@st.composite
+def answers(draw: st.DrawFn, thinking: st.SearchStrategy[Thinking] = thoughts) -> GenerationResponse:
+    parts: list[Part] = draw(st.lists(thinking, max_size=2))
+    parts += draw(st.lists(nouns.spoken.map(Text), max_size=1))
+    parts += draw(st.lists(hosted, max_size=1))
+    calls = draw(nouns.calls())
+    finish: Any = "tool_calls" if calls else draw(st.sampled_from(["stop", "length", "pause", "refusal"]))
+    if finish == "refusal":
+        parts += [Refusal(text) for text in draw(st.lists(nouns.spoken, max_size=1))]
+    parts += calls
+    raw = {"stop": "end_turn", "length": "max_tokens", "pause": "pause_turn", "refusal": "refusal"}
+    return GenerationResponse(
+        Message("assistant", tuple(parts)),
+        finish,
+        raw.get(finish, "tool_use"),
+        draw(nouns.usages()),
+        model="m",
+        id="msg_1",
+    )
+
+
+@given(answers())
+def test_what_the_mirror_answers_is_what_our_client_reads(response: GenerationResponse) -> None:
+    value = MIRROR.encode_response(response, ASKED, id="1", created=0)
+    assert WIRE.decode_generate(dumps(value), ASK) == response
+
+
+@given(answers(), st.data())
+def test_what_the_mirror_streams_is_what_our_client_reads(
+    response: GenerationResponse, data: st.DataObject
+) -> None:
+    found, error = read(stream_of(data.draw(nouns.streamed(response))))
+    assert error is None
+    assert nouns.fold(found) == response
+
+
+@given(answers(), st.data())
+def test_a_stream_reads_the_same_however_the_network_cuts_it(
+    response: GenerationResponse, data: st.DataObject
+) -> None:
+    body = stream_of(data.draw(nouns.streamed(response)))
+    at = data.draw(st.integers(0, len(body)))
+    assert read(body[:at], body[at:]) == read(body)
+
+
+@given(answers())
+def test_the_official_types_take_every_answer(response: GenerationResponse) -> None:
+    parts = tuple(part for part in response.message.parts if type(part) is not Opaque)
+    value = MIRROR.encode_response(
+        evolve(response, message=Message("assistant", parts)), ASKED, id="1", created=0
+    )
+    SdkMessage.model_validate(nouns.through_json(value), strict=True)
+
+
+# ------------------------------------------------------------------------------------ marks of other vendors
+
+
+foreign_thoughts = st.builds(
+    Thinking,
+    nouns.texts,
+    signatures | st.none(),
+    raw=st.just("reasoning_content"),
+    origin=st.just("deepseek"),
+) | st.builds(
+    Thinking,
+    st.just(""),
+    signatures,
+    st.just(value=True),
+    raw=st.just({"type": "reasoning", "id": "rs_1"}),
+    origin=st.just("openai_responses"),
+)
+marks = {"origin": st.just("gemini"), "signature": signatures}
+foreign_calls = st.builds(ToolCall, nouns.words, nouns.words, nouns.arguments, **marks)  # type: ignore[arg-type]  # strategies by name
+foreign_texts = st.builds(Text, nouns.spoken, **marks)  # type: ignore[arg-type]  # strategies by name
+
+
+@st.composite
+def foreign(draw: st.DrawFn) -> GenerationResponse:
+    parts: list[Part] = list(draw(st.lists(foreign_thoughts, max_size=2)))
+    parts += draw(st.lists(foreign_texts, max_size=2))
+    parts += draw(st.lists(foreign_calls, max_size=2, unique_by=lambda call: call.id))
+    return GenerationResponse(Message("assistant", tuple(parts or [Text("x")])), "stop")
+
+
+@given(foreign(), st.data())
+def test_marks_of_other_vendors_come_back_from_the_client(
+    response: GenerationResponse, data: st.DataObject
+) -> None:
+    value = nouns.through_json(MIRROR.encode_response(response, ASKED, id="1", created=0))
+    assert sent_back(value["content"]) == response.message
+    found, _ = read(stream_of(data.draw(nouns.streamed(response))))
+    encoded = WIRE.encode_generate(
+        GenerationRequest([Message.user("?"), nouns.fold(found).message], model="m"), stream=False
+    )
+    assert sent_back(nouns.body_of(encoded.http.body)["messages"][1]["content"]) == response.message
+
+
+def sent_back(content: list[dict[str, Any]]) -> Message:
+    """The assistant's message as the mirror reads it, when the client sends the answer's content back."""
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": content}]
+    body = {"model": "m", "max_tokens": 9, "messages": messages}
+    return MIRROR.decode_request(body).request.messages[1]
+
+
+# -------------------------------------------------------------------------------------------------- hostile text
+
+
+@given(st.sampled_from(nouns.HOSTILE), st.sampled_from(nouns.HOSTILE))
+def test_t22_text_that_looks_like_the_end_of_a_stream_stays_text(first: str, second: str) -> None:
+    response = GenerationResponse(
+        Message("assistant", (Text(first + second),)), "stop", "end_turn", model="m", id="msg_1"
+    )
+    body = stream_of(events_of(response))
+    assert body.count(b"event: message_stop\n") == 1
+    found, error = read(body)
+    assert error is None
+    assert nouns.fold(found).text == first + second
+
+
+def stream_of(events: list[Event]) -> bytes:
+    encoder = MIRROR.event_encoder(ASKED, id="1", created=0)
+    return b"".join(map(encoder.feed, events))
+
+
+def read(*chunks: bytes) -> tuple[list[Event], Exception | None]:
+    decoder = WIRE.event_decoder(ASK)
+    events = [event for chunk in chunks for event in decoder.feed(chunk)]
+    events += decoder.finish()
+    return events, decoder.error
