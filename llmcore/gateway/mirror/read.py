@@ -45,6 +45,16 @@ def fail(param: str, sentence: str, *, code: str | None = None) -> NoReturn:
     raise BadRequest(f"{param}: {sentence}", param=param or None, code=code)
 
 
+def _within(value: float, param: str, low: float | None, high: float | None) -> None:
+    if (low is None or value >= low) and (high is None or value <= high):
+        return
+    if low is not None and high is not None:
+        bound = f"from {low:g} to {high:g}"
+    else:
+        bound = f"at least {low:g}" if low is not None else f"at most {high:g}"
+    fail(param, f"must be {bound}, not {str(value)[:40]}", code="invalid_value")
+
+
 def missing(param: str, sentence: str = "is required and missing") -> NoReturn:
     fail(param, sentence, code="missing_required_parameter")
 
@@ -69,10 +79,51 @@ def an_object(value: object, param: str) -> dict[str, Any]:
     return value
 
 
-def a_list(value: object, param: str, expected: str = "a list") -> list[Any]:
+def a_list(value: object, param: str, *, most: int | None = None) -> list[Any]:
+    """A list of at most `most` items."""
     if type(value) is not list:
-        wrong(value, param, expected)
+        wrong(value, param, "a list")
+    if most is not None and len(value) > most:
+        fail(param, f"holds {len(value)} items; at most {most} are taken", code="array_above_max_length")
     return value
+
+
+def a_boolean(value: object, param: str) -> bool:
+    if type(value) is not bool:
+        wrong(value, param, "true or false")
+    return value
+
+
+def an_integer(value: object, param: str, *, low: int | None = None, high: int | None = None) -> int:
+    if type(value) is not int:
+        wrong(value, param, "a whole number")
+    _within(value, param, low, high)
+    return value
+
+
+def a_number(value: object, param: str, *, low: float | None = None, high: float | None = None) -> float:
+    """A number as it was written: an int stays one."""
+    if type(value) is not float and type(value) is not int:
+        wrong(value, param, "a number")
+    _within(value, param, low, high)
+    return value
+
+
+def a_word(value: object, param: str, words: Iterable[Word]) -> Word:
+    """One of the given words."""
+    said = a_string(value, param)
+    found = next((known for known in words if known == said), None)
+    return not_one_of(said, param, words) if found is None else found
+
+
+def some_strings(value: object, param: str, *, most: int | None = None) -> tuple[str, ...]:
+    """A string as a list of one, or a list of strings."""
+    if type(value) is str:
+        return (value,)
+    if type(value) is not list:
+        wrong(value, param, "a string or a list of strings")
+    found = a_list(value, param, most=most)
+    return tuple(a_string(item, f"{param}[{index}]") for index, item in enumerate(found))
 
 
 # ------------------------------------------------------------------------------------------ members that may be
@@ -80,75 +131,36 @@ def a_list(value: object, param: str, expected: str = "a list") -> list[Any]:
 
 def string(body: Mapping[str, Any], key: str, at: str = "") -> str | None:
     value = body.get(key)
-    if value is not None and type(value) is not str:
-        wrong(value, path(at, key), "a string")
-    return value
+    return None if value is None else a_string(value, path(at, key))
 
 
 def boolean(body: Mapping[str, Any], key: str, at: str = "") -> bool | None:
     value = body.get(key)
-    if value is not None and type(value) is not bool:
-        wrong(value, path(at, key), "true or false")
-    return value
+    return None if value is None else a_boolean(value, path(at, key))
 
 
 def integer(
     body: Mapping[str, Any], key: str, at: str = "", *, low: int | None = None, high: int | None = None
 ) -> int | None:
     value = body.get(key)
-    if value is None:
-        return None
-    if type(value) is not int:
-        wrong(value, path(at, key), "a whole number")
-    _within(value, path(at, key), low, high)
-    return value
+    return None if value is None else an_integer(value, path(at, key), low=low, high=high)
 
 
 def number(
     body: Mapping[str, Any], key: str, at: str = "", *, low: float | None = None, high: float | None = None
 ) -> float | None:
-    """A number as it was written: an int stays one."""
     value = body.get(key)
-    if value is None:
-        return None
-    if type(value) is not float and type(value) is not int:
-        wrong(value, path(at, key), "a number")
-    _within(value, path(at, key), low, high)
-    return value
-
-
-def _within(value: float, param: str, low: float | None, high: float | None) -> None:
-    if (low is None or value >= low) and (high is None or value <= high):
-        return
-    bound = (
-        f"from {low:g} to {high:g}"
-        if low is not None and high is not None
-        else (f"at least {low:g}" if low is not None else f"at most {high:g}")
-    )
-    fail(param, f"must be {bound}, not {str(value)[:40]}", code="invalid_value")
+    return None if value is None else a_number(value, path(at, key), low=low, high=high)
 
 
 def obj(body: Mapping[str, Any], key: str, at: str = "") -> dict[str, Any] | None:
     value = body.get(key)
-    if value is not None and type(value) is not dict:
-        wrong(value, path(at, key), "an object")
-    return value
+    return None if value is None else an_object(value, path(at, key))
 
 
 def items(body: Mapping[str, Any], key: str, at: str = "", *, most: int | None = None) -> list[Any] | None:
-    """A list of at most `most` items."""
     value = body.get(key)
-    if value is None:
-        return None
-    if type(value) is not list:
-        wrong(value, path(at, key), "a list")
-    if most is not None and len(value) > most:
-        fail(
-            path(at, key),
-            f"holds {len(value)} items; at most {most} are taken",
-            code="array_above_max_length",
-        )
-    return value
+    return None if value is None else a_list(value, path(at, key), most=most)
 
 
 def objects(
@@ -163,27 +175,13 @@ def objects(
 def strings(
     body: Mapping[str, Any], key: str, at: str = "", *, most: int | None = None
 ) -> tuple[str, ...] | None:
-    """A string as a list of one, or a list of strings."""
     value = body.get(key)
-    if value is None:
-        return None
-    if type(value) is str:
-        return (value,)
-    if type(value) is not list:
-        wrong(value, path(at, key), "a string or a list of strings")
-    found = items(body, key, at, most=most) or []
-    return tuple(a_string(item, f"{path(at, key)}[{index}]") for index, item in enumerate(found))
+    return None if value is None else some_strings(value, path(at, key), most=most)
 
 
 def word(body: Mapping[str, Any], key: str, words: Iterable[Word], at: str = "") -> Word | None:
-    """One of the given words."""
-    value = string(body, key, at)
-    if value is None:
-        return None
-    for known in words:
-        if value == known:
-            return known
-    return not_one_of(value, path(at, key), words)
+    value = body.get(key)
+    return None if value is None else a_word(value, path(at, key), words)
 
 
 def not_one_of(value: str, param: str, words: Iterable[str]) -> NoReturn:
@@ -239,9 +237,8 @@ def from_base64(text: str, param: str) -> bytes:
 
 
 def data_uri(uri: str, param: str) -> tuple[str, bytes]:
-    """`data:<media type>;base64,<data>` to media type and bytes."""
+    """`data:<media type>;base64,<data>` to media type (with its parameters) and bytes."""
     head, comma, data = uri.partition(",")
-    media_type, *marks = head[5:].split(";")
-    if not head.startswith("data:") or not comma or "base64" not in marks:
+    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
         fail(param, "a data URI must have the form data:<media type>;base64,<data>", code="invalid_value")
-    return media_type, from_base64(data, param)
+    return head[5:-7], from_base64(data, param)

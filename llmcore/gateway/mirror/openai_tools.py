@@ -1,0 +1,84 @@
+"""Tools and the choice among them, as chat completions say them. Source: OpenAI's API reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define
+
+from llmcore.gateway.mirror import read
+from llmcore.types import Tool
+
+CHOICES = ("auto", "none", "required")
+
+
+@define
+class Tools:
+    """`tools` and `tool_choice` of one request, in whatever order they came."""
+
+    tools: tuple[Tool, ...] = ()
+    choice: str | None = None
+    allowed: frozenset[str] | None = None
+
+    def read_tools(self, value: object) -> None:
+        found = read.a_list(value, "tools", most=read.MAX_TOOLS)
+        self.tools = tuple(_tool(item, f"tools[{index}]") for index, item in enumerate(found))
+
+    def read_choice(self, value: object) -> None:
+        at = "tool_choice"
+        if type(value) is str:
+            self.choice = read.a_word(value, at, CHOICES)
+            return
+        if type(value) is not dict:
+            read.wrong(value, at, "a string or an object")
+        kind = read.need_string(value, "type", at)
+        if kind == "allowed_tools":
+            self._read_allowed(read.need_obj(value, "allowed_tools", at), f"{at}.allowed_tools")
+        elif kind == "function":
+            self.choice = _named(value, at)
+        else:
+            read.not_one_of(kind, f"{at}.type", ("function", "allowed_tools"))
+
+    def _read_allowed(self, told: Mapping[str, Any], at: str) -> None:
+        self.choice = read.word(told, "mode", ("auto", "required"), at) or "auto"
+        self.allowed = frozenset(_named(item, where) for where, item in read.objects(told, "tools", at))
+        if not self.allowed:
+            read.missing(f"{at}.tools")
+
+    def fields(self) -> dict[str, Any]:
+        """The request's `tools` and `tool_choice`; only the allowed ones are offered to the model."""
+        if self.allowed is None:
+            return {"tools": self.tools, "tool_choice": self.choice}
+        if unknown := self.allowed - {tool.name for tool in self.tools}:
+            read.fail("tool_choice.allowed_tools.tools", f"{min(unknown)!r} is not one of the tools")
+        offered = tuple(tool for tool in self.tools if tool.name in self.allowed)
+        return {"tools": offered, "tool_choice": self.choice}
+
+
+def _named(value: Mapping[str, Any], at: str) -> str:
+    """The function that a choice names."""
+    name = read.need_string(read.need_obj(value, "function", at), "name", f"{at}.function")
+    if name in CHOICES:
+        read.fail(f"{at}.function.name", f"a tool called {name!r} cannot be chosen by its name")
+    return name
+
+
+def _tool(value: object, at: str) -> Tool:
+    told = read.an_object(value, at)
+    kind = read.need_string(told, "type", at)
+    if kind != "function":
+        read.fail(
+            f"{at}.type",
+            f"{kind[:80]!r} is not taken; only tools of the type function are",
+            code="invalid_value",
+        )
+    function, at = read.need_obj(told, "function", at), f"{at}.function"
+    name, strict = read.need_string(function, "name", at), read.boolean(function, "strict", at)
+    description, parameters = (
+        read.string(function, "description", at) or "",
+        read.obj(function, "parameters", at),
+    )
+    if parameters is None:
+        return Tool(name, description, strict=strict)
+    return Tool(name, description, parameters, strict)
