@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._asked = True
         self._write = write
         try:
-            if self._transport is not None:
+            if self._transport is not None and self.fault is None:
                 self._transport.write(request.start)
             if request.rest is not None:
                 await self._send(request.rest)
@@ -137,10 +137,9 @@ class Connection(asyncio.Protocol):
         self._end("closed")
 
     async def closed(self) -> None:
-        """Close, and wait until the socket is gone."""
+        """Until the socket is gone, after `abort`."""
         if self._transport is not None:
             self._closed = self._loop.create_future()
-            self.abort()
             await self._closed
 
     def error(self, phase: Phase) -> ProviderError:

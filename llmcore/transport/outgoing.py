@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
@@ -130,10 +129,11 @@ class Outgoing:
 class Route:
     """What all requests to one URL share. key: of the origin. Raises EndpointError, whose text never repeats the URL.
 
-    The head of the last request is kept, since that of the next one is mostly the same; it lives as long as its transport.
+    The head of the last request is kept, since that of the next one is mostly the same; it lives no longer than its
+    transport, and is replaced in one step, since event loops in several threads may share it.
     """
 
-    __slots__ = ("_head", "_headers", "_host", "_method", "_target", "key", "origin")
+    __slots__ = ("_host", "_last", "_target", "key", "origin")
 
     def __init__(self, url: str) -> None:
         self.origin: Origin = origin_of(url)
@@ -141,20 +141,18 @@ class Route:
         target = _AUTHORITY.sub("", url.partition("#")[0], count=1)
         self._target = target if target.startswith("/") else f"/{target}"
         self._host = _host_of(self.origin)
-        self._method = ""
-        self._headers: Mapping[str, str] = Headers()
-        self._head = b""
+        self._last: tuple[str, Headers, bytes] = ("", Headers(), b"")
 
     def outgoing(self, call: Call) -> Outgoing:
         """The call as bytes. Raises EndpointError for a header that HTTP cannot carry."""
-        method, body = call.method, call.body
-        if method != self._method or call.headers != self._headers:
-            self._head = self._head_of(call)
-            self._method, self._headers = method, Headers(call.headers)
-        if body is None and method not in _WITH_BODY:
-            return Outgoing(self._head + b"\r\n", None, bodiless=method == "HEAD")
-        head = b"%bcontent-length: %d\r\n\r\n" % (self._head, len(body or b""))
-        return Outgoing(head, body)
+        method, headers, head = self._last
+        if call.method != method or call.headers != headers:
+            head = self._head_of(call)
+            self._last = (call.method, Headers(call.headers), head)
+        body = call.body
+        if body is None and call.method not in _WITH_BODY:
+            return Outgoing(head + b"\r\n", None, bodiless=call.method == "HEAD")
+        return Outgoing(b"%bcontent-length: %d\r\n\r\n" % (head, len(body or b"")), body)
 
     def _head_of(self, call: Call) -> bytes:
         """All but the content-length."""

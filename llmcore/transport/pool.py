@@ -45,10 +45,12 @@ class Pool:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._idle:
-            _, connections = self._idle.popitem()
-            while connections:
-                await connections.pop().closed()
+        idle = [connection for kept in self._idle.values() for connection in kept]
+        self._idle.clear()
+        for connection in idle:
+            connection.abort()
+        for connection in idle:
+            await connection.closed()
 
     def _sweep(self) -> None:
         """Close what has been idle for too long; comes again as long as anything is idle."""
