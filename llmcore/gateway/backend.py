@@ -10,7 +10,7 @@ from attrs import frozen
 
 from llmcore.config import ProviderConfig
 from llmcore.provider import LlmProvider
-from llmcore.types import GenerationRequest, ModelInfo, Usage
+from llmcore.types import Attempt, GenerationRequest, ModelInfo, Usage
 
 
 @frozen
@@ -64,6 +64,15 @@ class ProviderView:
 
 
 @frozen
+class SystemProvider:
+    """What is fixed about one provider of the configuration. local: a server on one's own machine."""
+
+    name: str
+    kind: str
+    local: bool = False
+
+
+@frozen
 class PriceTag:
     """US dollars per million tokens; None where nobody knows."""
 
@@ -89,7 +98,17 @@ class Backend(Protocol):
         """A user's own provider, whose transport refuses what T1 and T2 refuse. Raises ConfigurationError."""
         ...
 
-    def views(self) -> Sequence[ProviderView]: ...
+    def providers(self) -> Sequence[SystemProvider]:
+        """The enabled providers of the configuration, in its order. Cheap."""
+        ...
+
+    def views(self) -> Sequence[ProviderView]:
+        """The same as they are now; sorts their latencies, so not for every call."""
+        ...
+
+    def last_attempts(self) -> tuple[Attempt, ...]:
+        """The attempts of the call that this task ended last, also where it was cancelled."""
+        ...
 
     def price(self, kind: str, model: str | None, /) -> PriceTag: ...
 

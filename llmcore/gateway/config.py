@@ -31,8 +31,8 @@ class LimitsConfig:
     body: bytes of a request; media_body: of one that carries images, files or audio. header: bytes of all headers.
     json_depth: nesting of arrays and objects. concurrent: calls at the same time in all, per_user: of one user.
     upload: seconds in which a request must have arrived; headers: in which its headers must. stream: longest answer.
-    idle_write: seconds that a client may leave what was sent to it unread. request: deadline where a client names none,
-    max_request: the longest one that it may name.
+    idle_write: seconds that a client may leave what was sent to it unread. request: deadline where a client names none
+    (None: that of the providers), max_request: the longest one that it may name.
     """
 
     body: int = 10 * MIB
@@ -47,7 +47,7 @@ class LimitsConfig:
     per_user: int = 512
     headers: float = 20.0
     upload: float = 60.0
-    request: float = 600.0
+    request: float | None = None
     max_request: float = 3600.0
     stream: float = 3600.0
     idle_write: float = 60.0

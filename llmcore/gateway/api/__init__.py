@@ -1,0 +1,1 @@
+"""The endpoints: thin, each a decoding, one step of work, an encoding."""

@@ -1,0 +1,161 @@
+"""Answers of models in any served wire, whole or as a stream: chat completions, responses, messages."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from time import perf_counter
+
+from attrs import evolve
+
+from llmcore.errors import ProviderError
+from llmcore.gateway.config import LimitsConfig
+from llmcore.gateway.errors import BadRequest, GatewayError, TooLarge
+from llmcore.gateway.http import NO_BUFFERING, SSE_TYPE, Receive, json_object
+from llmcore.gateway.media import media_of
+from llmcore.gateway.mirror.base import Asked, EventEncoder, Mirror
+from llmcore.gateway.presence import Presence, Stream
+from llmcore.gateway.resolve import Target
+from llmcore.gateway.serve import USUAL_OUTPUT, Call, Desk, Endpoint
+from llmcore.provider import EventStream
+from llmcore.types import Finished, GenerationRequest
+
+PREFIXES = {"openai": "chatcmpl-", "responses": "resp_", "anthropic": "msg_"}
+
+
+class Generation(Endpoint):
+    """`POST` of one wire that asks a model."""
+
+    media = True
+
+    def __init__(self, desk: Desk, mirror: Mirror, route: str) -> None:
+        super().__init__(desk, mirror.encode_error)
+        self.route = route
+        self.wire = mirror.name
+        self._mirror = mirror
+        self._prefix = PREFIXES.get(mirror.name, "")
+
+    async def _answer(self, call: Call, body: bytes, receive: Receive) -> None:
+        limits = self.desk.config.limits
+        asked = self._mirror.decode_request(json_object(body, limits))
+        request = asked.request
+        check_size(request, limits)
+        media = media_of(request.messages)
+        if media is None and len(body) > limits.body:
+            raise TooLarge(
+                f"the request is larger than the {limits.body:,} bytes that are taken without media"
+            )
+        assert call.principal is not None
+        request, output = capped(request, limits, call.principal.limits.max_tokens)
+        call.target, request = await self.desk.resolver.generation(request, self.wanted(call, media=media))
+        await self.reserve(call, body, request.model, output)
+        if asked.stream:
+            await self._stream(call, call.target, asked, request, receive)
+        else:
+            await self._whole(call, call.target, asked, request, receive)
+
+    def _id(self) -> str:
+        return self._prefix + secrets.token_hex(12)
+
+    async def _whole(
+        self, call: Call, target: Target, asked: Asked, request: GenerationRequest, receive: Receive
+    ) -> None:
+        async with Presence(receive):
+            call.asked = perf_counter()
+            try:
+                response = await target.provider.generate(request)
+            finally:
+                call.got = perf_counter()
+        call.attempts = response.attempts
+        created = int(self.desk.wall())
+        body = self._mirror.encode_response(response, asked, id=self._id(), created=created)
+        await self.say(call, response, asked.warnings, body)
+
+    # ------------------------------------------------------------------------------------- streams
+
+    async def _stream(
+        self, call: Call, target: Target, asked: Asked, request: GenerationRequest, receive: Receive
+    ) -> None:
+        encoder = self._mirror.event_encoder(asked, id=self._id(), created=int(self.desk.wall()))
+        config = self.desk.config
+        out = Stream(
+            call.send,
+            encoder.keep_alive(),
+            every=config.keep_alive,
+            idle_write=config.limits.idle_write,
+            longest=config.limits.stream,
+        )
+        try:
+            async with Presence(receive, after=0.0):
+                call.asked = perf_counter()
+                async with target.provider.stream(request) as events:
+                    await self._written(call, asked, events, encoder, out)
+        except (ProviderError, GatewayError) as error:
+            await self._broken(call, encoder, out, error)
+            raise
+        except asyncio.CancelledError:
+            if not out.overdue:
+                raise
+            await self._overdue(call, encoder, out)
+        finally:
+            await out.aclose()
+
+    async def _written(
+        self, call: Call, asked: Asked, events: EventStream, encoder: EventEncoder, out: Stream
+    ) -> None:
+        """The head with the first bytes, then every event; the terminator comes with `Finished`."""
+        async for event in events:
+            if type(event) is Finished:
+                call.attempts = event.attempts
+            piece = encoder.feed(event)
+            if not piece:
+                continue
+            if not out.began:
+                call.got = perf_counter()
+                call.begun, call.status = True, 200
+                told = event if type(event) is Finished else None
+                headers = self.headers(call, told, asked.warnings, SSE_TYPE)
+                await out.start(200, [*headers, NO_BUFFERING])
+            await out.write(piece)
+        await out.end()
+
+    async def _broken(
+        self, call: Call, encoder: EventEncoder, out: Stream, error: ProviderError | GatewayError
+    ) -> None:
+        """Say inside of a begun stream why it ends; before, the frame answers with an HTTP error."""
+        if out.began:
+            await out.end(encoder.fail(error, request_id=call.request_id))
+
+    async def _overdue(self, call: Call, encoder: EventEncoder, out: Stream) -> None:
+        """The client does not read, or the answer takes longer than any may."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+        error = GatewayError("the answer took longer than this gateway allows", code="stream_too_long")
+        call.outcome = type(error).__name__
+        if not out.writing:
+            await self._broken(call, encoder, out, error)
+
+
+def check_size(request: GenerationRequest, limits: LimitsConfig) -> None:
+    """Raises BadRequest where a request holds more than is taken."""
+    if len(request.messages) > limits.messages:
+        raise BadRequest(f"messages: at most {limits.messages:,} are taken", param="messages")
+    if len(request.tools) > limits.tools:
+        raise BadRequest(f"tools: at most {limits.tools:,} are taken", param="tools")
+
+
+def capped(
+    request: GenerationRequest, limits: LimitsConfig, of_key: int | None
+) -> tuple[GenerationRequest, int]:
+    """The request within the cap on its answer, and how long that will be, for the reservation. Raises BadRequest."""
+    caps = [cap for cap in (limits.max_tokens, of_key) if cap is not None]
+    wanted = request.max_tokens
+    if not caps:
+        return request, USUAL_OUTPUT if wanted is None else wanted
+    cap = min(caps)
+    if wanted is None:
+        return evolve(request, max_tokens=cap), min(USUAL_OUTPUT, cap)
+    if wanted > cap:
+        raise BadRequest(f"max_tokens: at most {cap:,} may be asked for with this key", param="max_tokens")
+    return request, wanted

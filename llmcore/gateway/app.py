@@ -1,0 +1,115 @@
+"""The ASGI app: Host check, routes of the table, then pages; start and stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any
+
+from llmcore.gateway.access.origin import Hosts
+from llmcore.gateway.api.table import Found, Route, Table
+from llmcore.gateway.config import GatewayConfig
+from llmcore.gateway.errors import GatewayError, MethodNotAllowed, NotFound
+from llmcore.gateway.http import (
+    COMMON,
+    JSON_TYPE,
+    AsgiApp,
+    Head,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    as_json,
+    raw_headers,
+)
+from llmcore.gateway.mirror.errors import anthropic_error, openai_error
+
+Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+class Gateway:
+    """The app. pages: asked for what the table does not know (a starlette Router). lifespan: held while the app runs."""
+
+    def __init__(
+        self, table: Table, hosts: Hosts, *, pages: AsgiApp | None = None, lifespan: Lifespan | None = None
+    ) -> None:
+        self.table = table
+        self._hosts = hosts
+        self._pages = pages
+        self._lifespan = lifespan
+        self.stopping = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "websocket":  # there is none; a browser may try from anywhere (T23)
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._hosts.check(scope["headers"])
+            endpoint = self._endpoint(scope)
+        except GatewayError as error:
+            await self._refuse(scope, send, error)
+            return
+        await endpoint(scope, receive, send)
+
+    def _endpoint(self, scope: Scope) -> AsgiApp:
+        """Raises NotFound, MethodNotAllowed."""
+        found = self.table.find(scope["path"])
+        if found is None:
+            if self._pages is not None and not _is_api(scope["path"]):
+                return self._pages
+            raise NotFound("there is no such address here", code="route_not_found")
+        method = scope["method"]
+        route = found.methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            raise _not_allowed(method, found)
+        scope["path_params"] = found.params
+        return route.endpoint
+
+    async def _refuse(self, scope: Scope, send: Send, error: GatewayError) -> None:
+        """An error before any endpoint, in the words of the wire that was asked."""
+        head = Head(scope)
+        wire = anthropic_error if "/v1/messages" in scope["path"] else openai_error
+        said = wire(error, request_id=head.request_id)
+        headers = [JSON_TYPE, *COMMON, *raw_headers({"x-request-id": head.request_id, **said.headers})]
+        await answer(send, said.status, as_json(said.body), headers, head_only=scope["method"] == "HEAD")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        async with AsyncExitStack() as stack:
+            await receive()
+            try:
+                if self._lifespan is not None:
+                    await stack.enter_async_context(self._lifespan())
+            except Exception as error:  # noqa: BLE001 - the server wants to hear of it in a message
+                await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self.stopping = True
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(
+    config: GatewayConfig,
+    routes: Sequence[Route],
+    *,
+    pages: AsgiApp | None = None,
+    lifespan: Lifespan | None = None,
+) -> Gateway:
+    """The app over these routes (`api.routes` has them all), with `pages` behind them."""
+    return Gateway(Table(routes), Hosts(config.hosts()), pages=pages, lifespan=lifespan)
+
+
+def _is_api(path: str) -> bool:
+    return path.startswith(("/v1/", "/api/", "/proxy/"))
+
+
+def _not_allowed(method: str, found: Found) -> MethodNotAllowed:
+    allowed = ", ".join(sorted(found.methods))
+    return MethodNotAllowed(f"{method[:20]} is not possible here; {allowed} is", headers={"allow": allowed})

@@ -1,0 +1,308 @@
+"""The one path of a model call: admit, understand, resolve, reserve, ask, encode, settle, record.
+
+Plain ASGI: these endpoints are asked thousands of times a second. What is common to all of them is here; each wire and
+kind of answer adds its own `_asked`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
+from typing import Any, Protocol
+
+from attrs import define, field
+
+from llmcore.errors import ProviderError
+from llmcore.gateway.access.authenticate import Authenticator, credential, unauthorized
+from llmcore.gateway.access.limits import Hold, Seats, Shares, Want
+from llmcore.gateway.access.principal import INFERENCE, NO_LIMITS, Principal
+from llmcore.gateway.backend import Backend
+from llmcore.gateway.config import GatewayConfig
+from llmcore.gateway.errors import BadRequest, Forbidden, GatewayError, TooMany
+from llmcore.gateway.http import (
+    COMMON,
+    JSON_TYPE,
+    ClientGone,
+    Head,
+    RawHeaders,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    header_text,
+    raw_headers,
+    read_body,
+)
+from llmcore.gateway.ledger import Books, CallRecord, taken
+from llmcore.gateway.mirror.base import ErrorAnswer, Failure
+from llmcore.gateway.mirror.errors import warnings_header
+from llmcore.gateway.mirror.sse import dumps
+from llmcore.gateway.resolve import Resolver, Target, Wanted
+from llmcore.gateway.telemetry.log import Log
+from llmcore.gateway.telemetry.metrics import Metrics
+from llmcore.types import Attempt, RequestWarning, Usage
+
+CHARS_PER_TOKEN = 4
+USUAL_OUTPUT = 512
+
+SayError = Callable[..., ErrorAnswer]
+
+
+@define
+class Desk:
+    """What every call needs. now: monotonic seconds, wall: epoch seconds."""
+
+    config: GatewayConfig
+    backend: Backend
+    authenticator: Authenticator
+    resolver: Resolver
+    seats: Seats
+    shares: Shares
+    books: Books
+    metrics: Metrics
+    log: Log
+    now: Callable[[], float]
+    wall: Callable[[], float]
+
+
+@define
+class Call:
+    """One request on its way. status: what was answered, 0 before; asked, got: when the model was asked and had
+    answered, by `perf_counter`.
+    """
+
+    head: Head
+    send: Send
+    began: float = field(factory=perf_counter)
+    principal: Principal | None = None
+    target: Target | None = None
+    hold: Hold | None = None
+    attempts: tuple[Attempt, ...] = ()
+    status: int = 0
+    begun: bool = False
+    outcome: str = "success"
+    asked: float = 0.0
+    got: float = 0.0
+
+    @property
+    def request_id(self) -> str:
+        return self.head.request_id
+
+    def overhead(self, now: float) -> float:
+        """Seconds of this call that were ours and not a provider's."""
+        if not self.asked:
+            return now - self.began
+        between = self.got - self.asked
+        last = self.attempts[-1] if self.attempts else None
+        if last is not None and last.duration_s is not None:
+            between -= last.duration_s + (last.started_s or 0.0)
+            first = self.attempts[0].started_s or 0.0
+            between += first
+        else:
+            between = 0.0
+        return max(0.0, (self.asked - self.began) + between + (now - self.got))
+
+
+class Told(Protocol):
+    """What an answer tells of itself in headers."""
+
+    @property
+    def provider(self) -> str | None: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def attempts(self) -> tuple[Attempt, ...]: ...
+    @property
+    def warnings(self) -> tuple[RequestWarning, ...]: ...
+
+
+class Endpoint:
+    """The frame around one kind of call. route: its name in metrics; wire: in the books; media: whether pictures may come."""
+
+    route: str = ""
+    wire: str = ""
+    media: bool = False
+
+    def __init__(self, desk: Desk, say_error: SayError) -> None:
+        self.desk = desk
+        self.say_error = say_error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call(Head(scope), send)
+        try:
+            await self._serve(call, receive)
+        except (GatewayError, ProviderError) as error:
+            await self._failed(call, error)
+        except ClientGone:
+            call.outcome = "cancelled"
+            call.status = 499
+            call.attempts = call.attempts or self.desk.backend.last_attempts()
+        except asyncio.CancelledError:
+            call.outcome = "cancelled"
+            call.attempts = call.attempts or self.desk.backend.last_attempts()
+            raise
+        except Exception as error:  # noqa: BLE001 - the outermost edge: the client gets an answer, the log the fault
+            self.desk.log.fault(error, call.request_id, self.route)
+            await self._failed(
+                call, GatewayError("the gateway has failed; its log has more by the request id")
+            )
+        finally:
+            self._close(call)
+            if call.hold is not None:
+                await self._settle(call, call.hold)
+            if call.target is not None and call.target.lease is not None:
+                await call.target.lease.aclose()
+
+    async def _serve(self, call: Call, receive: Receive) -> None:
+        """Admit the request, read it, and have it answered."""
+        desk = self.desk
+        principal = call.principal = await self._admitted(call.head)
+        desk.seats.take(principal)
+        try:
+            limits = desk.config.limits
+            cap = limits.media_body if self.media else limits.body
+            body = await read_body(call.head, receive, cap, limits.upload)
+            await self._answer(call, body, receive)
+        finally:
+            desk.seats.give(principal)
+
+    async def _answer(self, call: Call, body: bytes, receive: Receive) -> None:
+        raise NotImplementedError
+
+    async def _admitted(self, head: Head) -> Principal:
+        """Who asks. Raises Unauthorized, Forbidden, BadRequest."""
+        token = credential(head)
+        if token is None:
+            raise unauthorized()
+        principal = await self.desk.authenticator.principal(token)
+        if INFERENCE not in principal.scopes:
+            raise Forbidden(f"this key lacks the scope {INFERENCE!r}", code="missing_scope")
+        return principal
+
+    # ------------------------------------------------------------------------------ before the model
+
+    def wanted(self, call: Call, **more: Any) -> Wanted:
+        """What the headers say of the call. Raises BadRequest."""
+        head = call.head
+        assert call.principal is not None
+        return Wanted(
+            call.principal,
+            session=head.text(b"x-llmcore-session"),
+            agent=head.text(b"x-llmcore-agent"),
+            deadline=deadline_of(head, self.desk.config),
+            **more,
+        )
+
+    async def reserve(self, call: Call, body: bytes, model: str | None, output: int) -> None:
+        """Take requests, tokens and money in advance. Raises TooMany."""
+        principal = call.principal
+        assert principal is not None
+        limits = principal.limits
+        if limits is NO_LIMITS or limits.free:
+            return
+        tokens, cost = len(body) // CHARS_PER_TOKEN, 0
+        if limits.budget_micros is not None:
+            price = self.desk.backend.cost(model, Usage(tokens, output))
+            cost = 0 if price is None else int(price * 1_000_000)
+        want = Want(1, tokens + output, cost)
+        try:
+            call.hold = await self.desk.shares.reserve(principal.share, limits, want, principal.spent_micros)
+        except TooMany as error:
+            self.desk.metrics.limited(error.code)
+            raise
+
+    # ------------------------------------------------------------------------------- after the model
+
+    def headers(
+        self, call: Call, told: Told | None, warnings: tuple[RequestWarning, ...], kind: tuple[bytes, bytes]
+    ) -> RawHeaders:
+        """The head of a good answer."""
+        headers: RawHeaders = [kind, (b"x-request-id", call.request_id.encode("ascii")), *COMMON]
+        if told is not None:
+            if told.provider:
+                headers.append((b"x-llmcore-provider", header_text(told.provider)))
+            if told.model:
+                headers.append((b"x-llmcore-model", header_text(told.model)))
+            headers.append((b"x-llmcore-attempts", b"%d" % len(told.attempts)))
+            if told.warnings:
+                warnings = (*warnings, *told.warnings)
+        overhead = call.overhead(perf_counter())
+        headers.append((b"x-llmcore-overhead-ms", b"%.3f" % (overhead * 1000)))
+        if warnings:
+            headers.append((b"x-llmcore-warnings", warnings_header(warnings).encode("ascii")))
+        return headers
+
+    async def say(
+        self, call: Call, told: Told | None, warnings: tuple[RequestWarning, ...], body: Mapping[str, Any]
+    ) -> None:
+        """A whole good answer."""
+        text = dumps(body)
+        call.begun, call.status = True, 200
+        await answer(call.send, 200, text, self.headers(call, told, warnings, JSON_TYPE))
+
+    async def _failed(self, call: Call, error: Failure) -> None:
+        """Say the error in this wire's words, if nothing was said yet."""
+        call.outcome = error.outcome if isinstance(error, ProviderError) else type(error).__name__
+        if isinstance(error, ProviderError):
+            call.attempts = call.attempts or error.attempts
+        self.desk.metrics.failed(self.route, call.outcome)
+        if call.begun:
+            return
+        said = self.say_error(error, request_id=call.request_id)
+        call.begun, call.status = True, said.status
+        headers: RawHeaders = [JSON_TYPE, (b"x-request-id", call.request_id.encode("ascii")), *COMMON]
+        headers += [pair for pair in raw_headers(said.headers) if pair[0] != b"x-request-id"]
+        if call.attempts:
+            headers.append((b"x-llmcore-attempts", b"%d" % len(call.attempts)))
+        await answer(call.send, said.status, dumps(said.body), headers)
+
+    def _close(self, call: Call) -> None:
+        """Figures and books."""
+        desk, now = self.desk, perf_counter()
+        desk.metrics.answered(self.route, call.status or 499, now - call.began)
+        if call.asked:
+            desk.metrics.added(self.route, call.overhead(now))
+        own = call.target is not None and call.target.own
+        if call.attempts:
+            desk.metrics.attempted(call.attempts, own=own)
+        if call.principal is not None and (call.attempts or call.asked):
+            period = "" if call.hold is None else call.hold.period
+            desk.books.add(
+                CallRecord(
+                    call.request_id,
+                    desk.wall() - (now - call.began),
+                    call.principal,
+                    self.wire,
+                    call.outcome,
+                    call.attempts,
+                    period,
+                    own,
+                )
+            )
+
+    async def _settle(self, call: Call, hold: Hold) -> None:
+        """What it took; where nobody was asked, nothing."""
+        tokens, money = taken(call.attempts) if call.asked else (0, 0)
+        await self.desk.shares.settle(hold, tokens, money)
+
+
+def deadline_of(head: Head, config: GatewayConfig) -> float | None:
+    """Seconds from `x-request-timeout-ms`, within our bounds. Raises BadRequest."""
+    said = head.text(b"x-request-timeout-ms")
+    if said is None:
+        return config.limits.request
+    if not said.isdigit() or len(said) > 12 or int(said) == 0:
+        raise BadRequest(
+            "x-request-timeout-ms must be a whole number of milliseconds", param="x-request-timeout-ms"
+        )
+    return min(int(said) / 1000, config.limits.max_request)
+
+
+async def within(work: Awaitable[Any], call: Call) -> Any:
+    """Await the model, and note when."""
+    call.asked = perf_counter()
+    try:
+        return await work
+    finally:
+        call.got = perf_counter()
