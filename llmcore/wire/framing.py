@@ -55,6 +55,11 @@ class _Lines:
         self._hold(lines.pop())
         return lines
 
+    @property
+    def between(self) -> bool:
+        """Whether the last line is whole, and nothing of its end can still come."""
+        return not (self._tail or self._after_cr or self._first)
+
     def finish(self) -> list[bytes]:
         tail, self._tail = b"".join(self._tail), []
         return [tail] if tail else []
@@ -82,7 +87,15 @@ class ServerSentEvents:
 
     def feed(self, chunk: bytes) -> list[Message]:
         """Raises MalformedResponseError where one event exceeds the cap."""
+        if chunk[:6] == b"data: " and chunk[-2:] == b"\n\n" and len(chunk) <= self._cap and self._between():
+            plain = chunk[6:-2].split(b"\n\ndata: ")
+            if chunk.count(b"\n") == 2 * len(plain) and b"\r" not in chunk:
+                return [("", data) for data in plain]
         return self._take(self._lines.feed(chunk))
+
+    def _between(self) -> bool:
+        """Whether no event has begun."""
+        return self._lines.between and not (self._data or self._name) and self._bare is None
 
     def finish(self) -> list[Message]:
         """What the end of the bytes left unfinished."""

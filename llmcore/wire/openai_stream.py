@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -43,13 +43,57 @@ if TYPE_CHECKING:
 MAX_EVENT = 16 * 1024 * 1024
 """One event may hold a whole picture."""
 
-_decode = msgspec.json.Decoder().decode
+MAX_UNFIT = 5
+"""After so many chunks that did not fit `_Plain`, the vendor's have another form, and it is tried no more."""
+
 _COMMON = frozenset(
     {"role", "content", "reasoning", "reasoning_content", "reasoning_text", "reasoning_details", "tool_calls"}
 )
 _PLAIN_KEYS = frozenset(
     {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "provider"}
 )
+
+
+class _Delta(msgspec.Struct, forbid_unknown_fields=True):
+    """Text, and beside it only fields that say nothing."""
+
+    content: str
+    role: Any = None
+    name: Any = None
+    refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+    audio: None = None
+    images: None = None
+    annotations: None = None
+    reasoning: Literal[""] | None = None
+    reasoning_content: Literal[""] | None = None
+    reasoning_text: Literal[""] | None = None
+    reasoning_details: None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta
+    index: Literal[0] | None = None
+    finish_reason: Literal[""] | None = None
+    finish_details: None = None
+    usage: None = None
+
+
+class _Plain(msgspec.Struct):
+    """A chunk that holds a piece of text and nothing else, as nearly every chunk does."""
+
+    choices: tuple[_Choice]
+    usage: None = None
+    error: None = None
+    annotations: None = None
+    citations: None = None
+    search_results: None = None
+    x_groq: None = None
+
+
+_decode = msgspec.json.Decoder().decode
+_decode_plain = msgspec.json.Decoder(_Plain).decode
 
 
 class OpenAIStreamDecoder(StreamDecoder):
@@ -65,6 +109,7 @@ class OpenAIStreamDecoder(StreamDecoder):
         self._raw_finish: str | None = None
         self._begun = False
         self._plain = False
+        self._unfit = 0
         self._refused = False
         self._thought = False
         self._field: str | None = None
@@ -94,6 +139,15 @@ class OpenAIStreamDecoder(StreamDecoder):
     # ------------------------------------------------------------------------------------------ messages
 
     def on_message(self, name: str, data: bytes, events: list[Event]) -> None:
+        if self._plain and name != "error":
+            try:
+                text = _decode_plain(data).choices[0].delta.content
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                text = ""
+                self._unfit += 1
+            if text:
+                events.append(TextDelta(text))
+                return
         try:
             chunk = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -104,9 +158,6 @@ class OpenAIStreamDecoder(StreamDecoder):
             chunk = loads(data)
             self._odd_text = self._odd_text or SurrogateJoiner()
             self._plain = False
-        if self._plain and (text := _plain_text(chunk)):
-            events.append(TextDelta(text))
-            return
         self._take(name, chunk, events)
 
     def on_end(self, events: list[Event]) -> None:
@@ -197,7 +248,7 @@ class OpenAIStreamDecoder(StreamDecoder):
     def _say(self, text: str, events: list[Event]) -> None:
         self._seal(events)
         if self._odd_text is None:
-            self._plain = True
+            self._plain = self._unfit < MAX_UNFIT
         else:
             text = self._odd_text.push(text)
         if text:
@@ -289,20 +340,3 @@ class OpenAIStreamDecoder(StreamDecoder):
                 id=self._id,
             ),
         )
-
-
-def _plain_text(chunk: Json) -> str | None:
-    """The text of a chunk that holds nothing else, which is nearly every chunk."""
-    if type(chunk) is not dict or chunk.get("usage") or "error" in chunk or "citations" in chunk:
-        return None
-    choices = chunk.get("choices")
-    if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
-        return None
-    choice = choices[0]
-    delta = choice.get("delta")
-    if type(delta) is not dict or choice.get("finish_reason") or choice.get("index"):
-        return None
-    text = delta.get("content")
-    if type(text) is not str or (len(delta) > 1 and (len(delta) > 2 or "role" not in delta)):
-        return None
-    return text

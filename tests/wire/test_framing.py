@@ -85,6 +85,28 @@ def _or_error(chunks: list[bytes]) -> object:
         return str(error)
 
 
+events_in_pieces = st.lists(
+    st.sampled_from(
+        [b"data: x\n\n", b"data: x\n\n", b"data: \n\n", b"data: a\rb\n\n", b"data: x\n", b"event: e\n", b"\n"]
+    )
+    | st.just(b'{"a":\n 1}\n\n'),
+    max_size=12,
+).map(b"".join)
+
+
+@given(st.lists(events_in_pieces, min_size=1, max_size=4))
+def test_whole_events_in_one_chunk_are_what_they_are_byte_by_byte(chunks: list[bytes]) -> None:
+    whole = b"".join(chunks)
+    assert _or_error(chunks) == _or_error([whole[i : i + 1] for i in range(len(whole))])
+
+
+def test_a_chunk_of_many_events_may_be_larger_than_one_event() -> None:
+    framing = ServerSentEvents(cap=20)
+    assert len([*framing.feed(b"data: x\n\n"), *framing.feed(b"data: x\n\n" * 9)]) == 10
+    with pytest.raises(MalformedResponseError, match="larger"):
+        framing.feed(b"data: " + b"x" * 30 + b"\n\n")
+
+
 @given(raw=st.binary(max_size=200), cut=st.integers(0, 200))
 def test_json_lines_split_anywhere(raw: bytes, cut: int) -> None:
     def lines(*chunks: bytes) -> list[bytes]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from contextlib import suppress
 from typing import Any
+from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +26,7 @@ from llmcore.types import (
     Thinking,
     ToolCall,
 )
+from llmcore.wire import openai_stream
 from llmcore.wire.openai import OpenAIWire
 
 WIRE = OpenAIWire()
@@ -203,3 +207,67 @@ def test_odd_bytes_never_crash(body: bytes, status: int) -> None:
         with suppress(ProviderError):
             WIRE.decode_generate(data, ASK)
         assert isinstance(WIRE.decode_error(status, {}, data), ProviderError)
+
+
+ODD: tuple[Any, ...] = (
+    *(None, "", 0, False, [], {}, "x", 1, ["x"], [{"text": "x"}], {"name": "f"}),
+    *({"error": {"message": "cut"}}, {"prompt_tokens": 3}, {"transcript": "x"}, {"type": "length"}),
+)
+BESIDE = [
+    "usage",
+    "error",
+    "citations",
+    "annotations",
+    "search_results",
+    "x_groq",
+    "obfuscation",
+    "id",
+    "model",
+    "choices",
+]
+IN_CHOICE = ["index", "finish_reason", "finish_details", "logprobs", "usage", "message", "delta"]
+IN_DELTA = [
+    "role",
+    "name",
+    "refusal",
+    "tool_calls",
+    "function_call",
+    "audio",
+    "images",
+    "annotations",
+    "citations",
+    "content",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_text",
+    "reasoning_details",
+    "something_new",
+]
+
+
+def _decoded(values: list[dict[str, Any]]) -> tuple[list[Event], str]:
+    decoder = WIRE.event_decoder(ASK)
+    events = [
+        event for value in values for event in decoder.feed(b"data: " + json.dumps(value).encode() + b"\n\n")
+    ]
+    return [*events, *decoder.finish()], repr(decoder.error)
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [("value", name) for name in BESIDE]
+    + [("choice", name) for name in IN_CHOICE]
+    + [("delta", name) for name in IN_DELTA],
+)
+def test_the_short_way_through_plain_chunks_is_the_long_way(place: str, name: str) -> None:
+    for odd in ODD:
+        delta: dict[str, Any] = {"content": "text"}
+        choice: dict[str, Any] = {"index": 0, "delta": delta}
+        value: dict[str, Any] = {"id": "r", "model": "m", "choices": [choice]}
+        plain = copy.deepcopy(value)
+        {"value": value, "choice": choice, "delta": delta}[place][name] = odd
+        stop = {**plain, "choices": [{"finish_reason": "stop"}]}
+        for values in ([plain, value], [plain, plain, value, plain, stop]):
+            with patch.object(openai_stream, "MAX_UNFIT", 0):
+                long_way = _decoded(values)
+            assert _decoded(values) == long_way, odd
