@@ -43,7 +43,13 @@ class StoreInvalid(StoreError):
 
 def driver_errors() -> tuple[type[Exception], ...]:
     """Everything that SQLAlchemy and the drivers that are installed raise."""
-    found: tuple[type[Exception], ...] = (exc.SQLAlchemyError, sqlite3.Error, OSError, OverflowError)
+    found: tuple[type[Exception], ...] = (
+        exc.StatementError,
+        exc.TimeoutError,
+        sqlite3.Error,
+        OSError,
+        OverflowError,
+    )
     if find_spec("asyncpg") is not None:
         import asyncpg
 
@@ -56,12 +62,21 @@ def translated(where: str, drivers: tuple[type[Exception], ...]) -> Iterator[Non
     """Errors of the drivers come out as ours, without the statement and its values; `where` names the database."""
     try:
         yield
-        return
     except StoreError:
         raise
     except drivers as error:
         ours = _ours(error, where)
-    raise ours  # outside of the except block: the driver's error, which holds values, must not hang on ours
+        _forget(error)
+        raise ours from None
+
+
+def _forget(error: BaseException | None) -> None:
+    """The values and frames that hang on a driver's error, and on those behind it, go: ours must not carry them."""
+    while error is not None:
+        if isinstance(error, exc.StatementError):
+            error.params = error.statement = None
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _ours(error: Exception, where: str) -> StoreError:

@@ -39,12 +39,12 @@ metadata = MetaData()
 """Names the tables; holds nothing else."""
 
 
-def _id(name: str = "id", **options: bool) -> Column[str]:
-    return Column(name, String(64), nullable=False, **options)
+def _id(name: str = "id", *, primary_key: bool = False) -> Column[str]:
+    return Column(name, String(64), nullable=False, primary_key=primary_key)
 
 
 def _user() -> Column[str]:
-    return Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False)
+    return Column("user_id", String(64), ForeignKey("users.id", ondelete="CASCADE"), nullable=False)
 
 
 def _at(name: str, *, nullable: bool = False) -> Column[float]:
@@ -145,7 +145,7 @@ chat_sessions = Table(
 session_agents = Table(
     "session_agents",
     metadata,
-    Column("session_id", ForeignKey("chat_sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("session_id", String(64), ForeignKey("chat_sessions.id", ondelete="CASCADE"), primary_key=True),
     Column("agent", Words, primary_key=True),
     Column("provider", Words, nullable=False),
     Column("model", Words),
