@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import Any, TypeAlias
 
@@ -21,10 +21,20 @@ HEAD_START_S = 0.25  # RFC 8305: how long an address is tried alone
 Address: TypeAlias = tuple[int, int, int, str, Any]
 
 
-async def connect(origin: Origin, tls: ssl.SSLContext | None, timeouts: Timeouts) -> Connection:
-    """A new connection. Raises ConnectTimeout, DNSError, ConnectionRefused or TLSError; then no socket is left."""
+Admit: TypeAlias = Callable[[Origin, Sequence[str]], None]
+"""Told the addresses (IP literals) that a host resolved to, before any of them is dialled; raises ProviderError to refuse."""
+
+
+async def connect(
+    origin: Origin, tls: ssl.SSLContext | None, timeouts: Timeouts, admit: Admit | None = None
+) -> Connection:
+    """A new connection. Raises ConnectTimeout, DNSError, ConnectionRefused, TLSError, or what `admit` raises; then no
+    socket is left. What is dialled is what `admit` has seen: the name is not resolved again.
+    """
     with anyio.move_on_after(timeouts.connect):
         addresses = await _resolved(origin)
+        if admit is not None:
+            admit(origin, [str(address[4][0]) for address in addresses])
         sock = await _first(addresses, origin, timeouts.write)
         return await _protocol(sock, origin, tls)
     raise ConnectTimeout(f"no connection to {origin} in time", phase="connect")

@@ -8,7 +8,7 @@ import ssl
 from llmcore.config import Timeouts
 from llmcore.transport.base import Call, Reply, refuse_if_blocked
 from llmcore.transport.connection import Connection
-from llmcore.transport.dial import connect
+from llmcore.transport.dial import Admit, connect
 from llmcore.transport.fast_reply import Flow, Lease, Raw, Whole
 from llmcore.transport.incoming import BodyReply, joined_headers
 from llmcore.transport.limits import Limits
@@ -22,11 +22,15 @@ MAX_ROUTES = 256
 class FastTransport:
     """One pool of connections for each event loop that uses it, made when first needed.
 
-    tls: trust settings of one's own instead of the system's.
+    tls: trust settings of one's own instead of the system's. admit: asked before each new connection whether the
+    addresses of its host may be dialled.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, *, tls: ssl.SSLContext | None = None, limits: Limits | None = None, admit: Admit | None = None
+    ) -> None:
         self._tls = tls
+        self._admit = admit
         self._limits = limits or Limits()
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
         self._routes: dict[str, Route] = {}
@@ -60,7 +64,7 @@ class FastTransport:
 
     async def _connected(self, route: Route, timeouts: Timeouts) -> Connection:
         tls = (self._tls or system_tls()) if route.origin.scheme == "https" else None
-        return await connect(route.origin, tls, timeouts)
+        return await connect(route.origin, tls, timeouts, self._admit)
 
     def _route(self, url: str) -> Route:
         route = Route(url)
