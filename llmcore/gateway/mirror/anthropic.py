@@ -109,7 +109,7 @@ def decode(body: Mapping[str, Any], lost: Lost, *, limited: bool = True) -> Gene
         stop=read.strings(body, "stop_sequences") or (),
         response_format=_format(body, lost),
         reasoning=_reasoning(body, lost),
-        metadata={"user_id": user} if user else {},
+        metadata={"user": user} if user else {},
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from llmcore.gateway.mirror import marks, read
+from llmcore.gateway.mirror import marks, media, read
 from llmcore.gateway.mirror.lost import Lost
 from llmcore.gateway.mirror.sse import dumps
 from llmcore.types import File, Image, Message, Opaque, Part, Role, Text, Thinking, ToolCall, ToolResult
@@ -146,7 +146,10 @@ class Turns:
             case "text":
                 text = read.need_string(source, "data", where)
             case "url":
-                return File(url=read.need_string(source, "url", where), filename=title)
+                address = read.need_string(source, "url", where)
+                if not address.lower().startswith(("https://", "http://")):
+                    read.fail(f"{where}.url", "must be an https address")
+                return File(url=address, filename=title)
             case "file":
                 return File(file_id=read.need_string(source, "file_id", where), filename=title)
             case "content":
@@ -201,7 +204,7 @@ def _image(source: dict[str, Any], at: str) -> Image | File:
             data = read.need_string(source, "data", at)
             return Image(data=read.from_base64(data, f"{at}.data"), media_type=media_type)
         case "url":
-            return Image(url=read.need_string(source, "url", at))
+            return Image(url=media.image_address(source.get("url"), f"{at}.url"))
         case "file":
             return File(file_id=read.need_string(source, "file_id", at), media_type="image/*")
         case other:

@@ -22,7 +22,7 @@ from llmcore.gateway.mirror.anthropic_encode import (
     usage_of,
 )
 from llmcore.gateway.mirror.base import Failure
-from llmcore.gateway.mirror.calls import OpenCall
+from llmcore.gateway.mirror.calls import TAKEN_BACK, OpenCall
 from llmcore.gateway.mirror.errors import anthropic_error
 from llmcore.gateway.mirror.marks import Mark
 from llmcore.gateway.mirror.sse import dumps, event
@@ -47,11 +47,6 @@ _DELTA = (
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":'
 )
 _END = b"}}\n\n"
-
-TAKEN_BACK = (
-    "Another provider began the answer anew, and this wire has no way to take back what was sent. Ask again, or have "
-    'mid_stream set to "splice" or "continue".'
-)
 
 
 class AnthropicEvents:

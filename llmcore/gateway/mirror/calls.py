@@ -7,6 +7,11 @@ from attrs import define, field
 from llmcore.gateway.mirror.marks import Mark
 from llmcore.types import ToolCall, ToolCallDelta
 
+TAKEN_BACK = (
+    "Another provider began the answer anew, and this wire has no way to take back what was sent. Ask again, or have "
+    'mid_stream set to "splice" or "continue".'
+)
+
 
 @define
 class OpenCall:

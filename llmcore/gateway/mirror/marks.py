@@ -76,15 +76,17 @@ def read_mark(text: str, param: str) -> Mark | None:
 
 
 def put(mark: Mark, parts: list[Part], param: str) -> None:
-    """Give the last text, or the call of that id, its mark back."""
-    for place in range(len(parts) - 1, -1, -1):
-        part = parts[place]
-        if (isinstance(part, Text) and mark.of == "text") or (
-            isinstance(part, ToolCall) and part.id == mark.call
-        ):
+    """Give the text right before it, or the call of its id, its mark back. A mark without a text is one of an empty text."""
+    if mark.of == "text":
+        last = parts[-1] if parts else None
+        text = last.text if isinstance(last, Text) and last.signature is None else None
+        parts[len(parts) - (text is not None) :] = [Text(text or "", mark.signature, mark.origin)]
+        return
+    for place, part in enumerate(parts):
+        if isinstance(part, ToolCall) and part.id == mark.call:
             parts[place] = evolve(part, signature=mark.signature, origin=mark.origin)
             return
-    read.fail(param, "marks something before it that is missing; send the message back whole")
+    read.fail(param, "marks a call that is missing before it; send the message back whole")
 
 
 def _is_sound(of: Any, origin: Any, signature: Any, redacted: Any, raw: Any, call: Any) -> bool:

@@ -1,0 +1,239 @@
+"""The OpenAI Responses wire as served: `POST /v1/responses`. Nothing is stored, so each request brings its whole history.
+
+What needs a stored answer (`previous_response_id`, `conversation`, `background`, `prompt`) and tools that OpenAI runs
+itself are refused with a sentence; `store: true` is answered without storing, and a warning says so. What no noun of
+ours carries is left out with a warning. Source: the OpenAI OpenAPI specification 2.3 (`CreateResponse`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from llmcore.check import check_schema
+from llmcore.errors import InvalidRequestError
+from llmcore.gateway.mirror import read
+from llmcore.gateway.mirror.base import Asked, ErrorAnswer, Failure
+from llmcore.gateway.mirror.errors import openai_error
+from llmcore.gateway.mirror.lost import Lost
+from llmcore.gateway.mirror.responses_encode import whole_response
+from llmcore.gateway.mirror.responses_items import Items
+from llmcore.gateway.mirror.responses_stream import ResponsesEvents
+from llmcore.types import (
+    EFFORTS,
+    GenerationRequest,
+    GenerationResponse,
+    JsonSchema,
+    Message,
+    Reasoning,
+    ResponseFormat,
+    Tool,
+)
+
+_REFUSED = {
+    "previous_response_id": "names an answer that is not stored here; send the whole conversation as `input`",
+    "conversation": "names a conversation that is not stored here; send it whole as `input`",
+    "prompt": "names a stored prompt, and nothing is stored here; send its text as `instructions` and `input`",
+    "background": "would need a stored answer; wait for it, or stream it",
+}
+_ECHOED = (
+    *("instructions", "temperature", "top_p", "max_output_tokens", "reasoning", "text", "metadata", "user"),
+    *(
+        "truncation",
+        "service_tier",
+        "safety_identifier",
+        "prompt_cache_key",
+        "max_tool_calls",
+        "top_logprobs",
+    ),
+    *("tools", "tool_choice", "parallel_tool_calls"),
+)
+_KNOWN = frozenset(
+    {
+        *("model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "temperature"),
+        *("top_p", "max_output_tokens", "text", "reasoning", "metadata", "user", "store", "truncation"),
+        *("include", "stream", "stream_options", "max_tool_calls", *_REFUSED),
+    }
+)
+_HERE_ONLY = (
+    *("context_management", "moderation", "prompt_cache_key", "prompt_cache_options"),
+    *("prompt_cache_retention", "safety_identifier"),
+)
+_SEALED = "reasoning.encrypted_content"
+_CHOICES = ("auto", "none", "required")
+_EMPTY: Mapping[str, Any] = {}
+
+
+@frozen
+class ResponsesMirror:
+    """One instance serves every call."""
+
+    name: str = "responses"
+
+    def decode_request(self, body: Mapping[str, Any], /) -> Asked:
+        lost = Lost()
+        for key, sentence in _REFUSED.items():
+            if body.get(key):
+                read.fail(key, sentence, code="unsupported_parameter")
+        _note_lost(body, lost)
+        request = _request(body, lost)
+        echo = {key: value for key in _ECHOED if (value := body.get(key)) is not None}
+        return Asked(request, read.boolean(body, "stream") or False, echo=echo, warnings=lost.done())
+
+    def encode_response(
+        self,
+        response: GenerationResponse,
+        asked: Asked,
+        /,
+        *,
+        id: str,  # noqa: A002 - the wire's own word
+        created: int,
+    ) -> dict[str, Any]:
+        return whole_response(response, asked, response_id(id), created)
+
+    def event_encoder(
+        self,
+        asked: Asked,
+        /,
+        *,
+        id: str,  # noqa: A002 - the wire's own word
+        created: int,
+    ) -> ResponsesEvents:
+        return ResponsesEvents(asked, response_id(id), created)
+
+    def encode_error(self, error: Failure, /, *, request_id: str) -> ErrorAnswer:
+        return openai_error(error, request_id=request_id)
+
+
+def response_id(id_: str) -> str:
+    """The answer's id with the prefix that the wire's ids have."""
+    return id_ if id_.startswith("resp_") else f"resp_{id_}"
+
+
+def _note_lost(body: Mapping[str, Any], lost: Lost) -> None:
+    if read.boolean(body, "store"):
+        lost.note("store", "nothing is stored here")
+    if read.word(body, "truncation", ("auto", "disabled")) == "auto":
+        lost.note("truncation", "nothing is cut here; a conversation that is too long is an error")
+    if any(word != _SEALED for word in read.strings(body, "include") or ()):
+        lost.note("include", f"only {_SEALED} is given, and always")
+    if read.string(body, "service_tier") not in {None, "auto", "default"}:
+        lost.note("service_tier")
+    if read.integer(body, "top_logprobs", low=0):
+        lost.note("top_logprobs")
+    lost.given(body, _HERE_ONLY)
+    lost.others(body, _KNOWN.union(_HERE_ONLY, ("service_tier", "top_logprobs")))
+
+
+def _request(body: Mapping[str, Any], lost: Lost) -> GenerationRequest:
+    instructions = read.string(body, "instructions")
+    messages = [Message.system(instructions)] if instructions else []
+    messages += Items(lost).read(body.get("input"))
+    tools = [_tool(tool, at) for at, tool in read.objects(body, "tools", most=read.MAX_TOOLS)]
+    tools, choice = _chosen(body.get("tool_choice"), tools)
+    return GenerationRequest(
+        messages,
+        model=read.string(body, "model") or None,
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=read.boolean(body, "parallel_tool_calls"),
+        temperature=read.number(body, "temperature", low=0, high=2),
+        top_p=read.number(body, "top_p", low=0, high=1),
+        max_tokens=read.integer(body, "max_output_tokens", low=1),
+        response_format=_format(read.obj(body, "text") or _EMPTY, lost),
+        reasoning=_reasoning(read.obj(body, "reasoning") or _EMPTY, lost),
+        metadata=_metadata(body),
+    )
+
+
+def _metadata(body: Mapping[str, Any]) -> dict[str, str]:
+    """Texts for our side alone; `session` keeps a conversation with one provider."""
+    given = read.obj(body, "metadata") or _EMPTY
+    told = {key: read.a_string(value, f"metadata.{key[:60]}") for key, value in given.items()}
+    user = read.string(body, "user")
+    return told if user is None else {"user": user, **told}
+
+
+# ---------------------------------------------------------------------------------------------------------- tools
+
+
+def _tool(tool: dict[str, Any], at: str) -> Tool:
+    if (kind := read.need_string(tool, "type", at)) != "function":
+        read.fail(
+            f"{at}.type",
+            f"{kind[:80]!r} is a tool that OpenAI runs itself; only tools of the type function are served",
+            code="unsupported_parameter",
+        )
+    name, description = read.need_string(tool, "name", at), read.string(tool, "description", at) or ""
+    strict, schema = read.boolean(tool, "strict", at), read.obj(tool, "parameters", at)
+    if schema is None:
+        return Tool(name, description, strict=strict)
+    try:
+        check_schema(schema, f"{at}.parameters", top="object")
+    except InvalidRequestError as exc:
+        path, _, sentence = exc.message.partition(": ")
+        read.fail(path, sentence, code="invalid_value")
+    return Tool(name, description, schema, strict)
+
+
+def _chosen(choice: object, tools: list[Tool]) -> tuple[list[Tool], str | None]:
+    """The tools that may be called, and the choice among them. `allowed_tools` leaves only those that it names."""
+    if choice is None:
+        return tools, None
+    if type(choice) is str:
+        return tools, read.a_word(choice, "tool_choice", _CHOICES)
+    given = read.an_object(choice, "tool_choice") if type(choice) is dict else None
+    if given is None:
+        read.wrong(choice, "tool_choice", "a string or an object")
+    match read.need_string(given, "type", "tool_choice"):
+        case "function":
+            return tools, _function_name(given, "tool_choice")
+        case "allowed_tools":
+            mode = read.word(given, "mode", ("auto", "required"), "tool_choice") or "auto"
+            named = {_function_name(tool, at) for at, tool in read.objects(given, "tools", "tool_choice")}
+            if unknown := named.difference(tool.name for tool in tools):
+                read.fail("tool_choice.tools", f"{min(unknown)[:80]!r} is not one of the tools")
+            return [tool for tool in tools if tool.name in named], mode
+        case other:
+            return read.not_one_of(other, "tool_choice.type", ("function", "allowed_tools"))
+
+
+def _function_name(value: dict[str, Any], at: str) -> str:
+    name = read.need_string(value, "name", at)
+    if name in _CHOICES:
+        read.fail(f"{at}.name", f"a tool named {name!r} cannot be chosen by its name; give it another one")
+    return name
+
+
+# -------------------------------------------------------------------------------------------------- answer, thought
+
+
+def _format(text: Mapping[str, Any], lost: Lost) -> ResponseFormat | None:
+    lost.others(text, frozenset({"format", "verbosity"}), "text")
+    if read.string(text, "verbosity", "text") not in {None, "medium"}:
+        lost.note("text.verbosity")
+    given, at = read.obj(text, "format", "text"), "text.format"
+    if given is None:
+        return None
+    match read.need_string(given, "type", at):
+        case "text":
+            return None
+        case "json_object":
+            return "json"
+        case "json_schema":
+            return JsonSchema(
+                read.need_obj(given, "schema", at),
+                read.need_string(given, "name", at),
+                read.string(given, "description", at),
+                read.boolean(given, "strict", at) or False,
+            )
+        case other:
+            return read.not_one_of(other, f"{at}.type", ("text", "json_object", "json_schema"))
+
+
+def _reasoning(given: Mapping[str, Any], lost: Lost) -> Reasoning | None:
+    effort = read.word(given, "effort", EFFORTS, "reasoning")
+    lost.given(given, [key for key in given if key != "effort"], "reasoning")
+    return None if effort is None else Reasoning(effort)
