@@ -13,7 +13,7 @@ MASK = "***"
 
 # Shapes of keys that vendors hand out; a text that holds one is masked even where we do not know the key.
 _KEY_SHAPES = re.compile(
-    r"(?:sk|pk|rk|xai|gsk|hf|r8|csk|pplx|fw|key|tgp|AIza|ya29)[-_.][A-Za-z0-9_\-.*]{8,}"
+    r"(?:llmc[os]?|sk|pk|rk|xai|gsk|hf|r8|csk|pplx|fw|key|tgp|AIza|ya29)[-_.][A-Za-z0-9_\-.*]{8,}"
     r"|AIza[A-Za-z0-9_\-]{20,}"
     r"|(?i:bearer)\s+[A-Za-z0-9_\-.=+/]{8,}"
     r"|eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-.]+"

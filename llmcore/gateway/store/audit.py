@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import RowMapping, insert, select
 
-from llmcore.gateway.store import tables as t
 from llmcore.gateway.store.cursor import page
 from llmcore.gateway.store.engine import Database
 from llmcore.gateway.store.errors import StoreInvalid
 from llmcore.gateway.store.records import AuditEntry, Page, new_id
+from llmcore.gateway.store.tables import audit
 from llmcore.secret import Secret
 
 LONGEST = 256
@@ -61,7 +61,7 @@ class Audit:
             "detail": entry.detail,
         }
         async with self._database.write() as connection:
-            await connection.execute(insert(t.audit).values(values))
+            await connection.execute(insert(audit).values(values))
         return entry
 
     async def list(
@@ -73,12 +73,12 @@ class Audit:
         cursor: str | None = None,
     ) -> Page[AuditEntry]:
         """Newest first, of one actor or action where given; for admins."""
-        query = select(t.audit)
+        query = select(audit)
         if actor is not None:
-            query = query.where(t.audit.c.actor == plain(actor))
+            query = query.where(audit.c.actor == plain(actor))
         if action is not None:
-            query = query.where(t.audit.c.action == plain(action))
-        order = (t.audit.c.at, t.audit.c.id)
+            query = query.where(audit.c.action == plain(action))
+        order = (audit.c.at, audit.c.id)
         async with self._database.read() as connection:
             return await page(connection, "audit", query, order, _entry_of, limit=limit, cursor=cursor)
 

@@ -9,10 +9,10 @@ from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.engine import CursorResult
 
 from llmcore.gateway.access.principal import ALL_SCOPES, NO_LIMITS, Limits
-from llmcore.gateway.store import tables as t
 from llmcore.gateway.store.cursor import page
 from llmcore.gateway.store.engine import Database
 from llmcore.gateway.store.records import UNSET, KeyOwner, Page, Unset, VirtualKey, new_id
+from llmcore.gateway.store.tables import users, virtual_keys
 from llmcore.gateway.store.users import user_of
 
 _PLAIN = (
@@ -89,16 +89,16 @@ class VirtualKeys:
             "created_at": now,
         }
         async with self._database.write() as connection:
-            await connection.execute(insert(t.virtual_keys).values(values))
+            await connection.execute(insert(virtual_keys).values(values))
         return key
 
     async def find(self, public_id: str) -> KeyOwner | None:
         """The key of that public id with its user, usable or not; compare the digest, `usable` and `disabled` after it."""
-        ours = t.virtual_keys
+        ours = virtual_keys
         columns = [column.label(f"key_{column.name}") for column in ours.c]
         query = (
-            select(t.users, *columns)
-            .join(ours, ours.c.user_id == t.users.c.id)
+            select(users, *columns)
+            .join(ours, ours.c.user_id == users.c.id)
             .where(ours.c.public_id == public_id)
         )
         async with self._database.read() as connection:
@@ -107,24 +107,22 @@ class VirtualKeys:
 
     async def get(self, user_id: str, key_id: str) -> VirtualKey | None:
         """One of that user's keys; None for another's."""
-        query = select(t.virtual_keys).where(
-            t.virtual_keys.c.id == key_id, t.virtual_keys.c.user_id == user_id
-        )
+        query = select(virtual_keys).where(virtual_keys.c.id == key_id, virtual_keys.c.user_id == user_id)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).mappings().first()
         return None if row is None else key_of(row)
 
     async def list(self, user_id: str, *, limit: int = 100, cursor: str | None = None) -> Page[VirtualKey]:
         """One user's keys, newest first, revoked ones too."""
-        query = select(t.virtual_keys).where(t.virtual_keys.c.user_id == user_id)
-        order = (t.virtual_keys.c.created_at, t.virtual_keys.c.id)
+        query = select(virtual_keys).where(virtual_keys.c.user_id == user_id)
+        order = (virtual_keys.c.created_at, virtual_keys.c.id)
         async with self._database.read() as connection:
             return await page(connection, "keys", query, order, key_of, limit=limit, cursor=cursor)
 
     async def list_all(self, *, limit: int = 100, cursor: str | None = None) -> Page[VirtualKey]:
         """Everybody's keys, newest first; for admins."""
-        order = (t.virtual_keys.c.created_at, t.virtual_keys.c.id)
-        query = select(t.virtual_keys)
+        order = (virtual_keys.c.created_at, virtual_keys.c.id)
+        query = select(virtual_keys)
         async with self._database.read() as connection:
             return await page(connection, "all keys", query, order, key_of, limit=limit, cursor=cursor)
 
@@ -144,8 +142,8 @@ class VirtualKeys:
         if models is not UNSET:
             values["models"] = _models(models)
         async with self._database.write() as connection:
-            mine = (t.virtual_keys.c.id == key_id, t.virtual_keys.c.user_id == user_id)
-            query = select(t.virtual_keys).where(*mine)
+            mine = (virtual_keys.c.id == key_id, virtual_keys.c.user_id == user_id)
+            query = select(virtual_keys).where(*mine)
             row = (await connection.execute(query.with_for_update())).mappings().first()
             if row is None:
                 return None
@@ -154,12 +152,12 @@ class VirtualKeys:
                 if limits.period != row["budget_period"]:
                     values |= {"spent_micros": 0, "spent_period": None}
             if values:
-                await connection.execute(update(t.virtual_keys).where(*mine).values(values))
+                await connection.execute(update(virtual_keys).where(*mine).values(values))
             return key_of((await connection.execute(query)).mappings().one())
 
     async def revoke(self, user_id: str, key_id: str, *, now: float) -> bool:
         """End one of that user's keys for good; False for another's, and for one that was revoked before."""
-        table = t.virtual_keys
+        table = virtual_keys
         mine = (table.c.id == key_id, table.c.user_id == user_id, table.c.revoked_at.is_(None))
         async with self._database.write() as connection:
             done: CursorResult[Any] = await connection.execute(

@@ -10,11 +10,11 @@ from attrs import field, frozen
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from llmcore.gateway.store import tables as t
 from llmcore.gateway.store.engine import Database
 from llmcore.gateway.store.errors import StoreConflict
 from llmcore.gateway.store.records import LlmSettings, SealedKey
 from llmcore.gateway.store.settings import refuse_retired, settings_of
+from llmcore.gateway.store.tables import llm_settings, meta
 
 _PEPPER, _RETIRED = "pepper", "retired_keys"
 
@@ -50,20 +50,20 @@ class SealedValues:
             found = await _pepper(connection)
             if found is not None:
                 return found
-            await connection.execute(insert(t.meta).values(name=_PEPPER, value=_write(pepper)))
+            await connection.execute(insert(meta).values(name=_PEPPER, value=_write(pepper)))
         return pepper
 
     async def reseal_pepper(self, old: SealedPepper, new: SealedPepper) -> bool:
         """Put `new` in the place of `old`; False where it is another one by now."""
-        same = (t.meta.c.name == _PEPPER, t.meta.c.value == _write(old))
+        same = (meta.c.name == _PEPPER, meta.c.value == _write(old))
         async with self._database.write() as connection:
             await refuse_retired(connection, new.key_id)
-            done = await connection.execute(update(t.meta).where(*same).values(value=_write(new)))
+            done = await connection.execute(update(meta).where(*same).values(value=_write(new)))
         return done.rowcount > 0
 
     async def not_under(self, key_id: str, *, limit: int) -> tuple[LlmSettings, ...]:
         """Some settings whose key is sealed with another master key than `key_id`."""
-        table = t.llm_settings
+        table = llm_settings
         query = select(table).where(table.c.sealed_key.is_not(None), table.c.key_id != key_id)
         async with self._database.read() as connection:
             rows = (await connection.execute(query.order_by(table.c.user_id).limit(limit))).mappings().all()
@@ -71,7 +71,7 @@ class SealedValues:
 
     async def reseal(self, user_id: str, old: SealedKey, new: SealedKey) -> bool:
         """Put `new` in the place of `old`; False where the user has changed the key meanwhile. No new version: nothing changed."""
-        table = t.llm_settings
+        table = llm_settings
         same = (table.c.user_id == user_id, table.c.sealed_key == old.sealed, table.c.key_id == old.key_id)
         async with self._database.write() as connection:
             await refuse_retired(connection, new.key_id)
@@ -87,7 +87,7 @@ class SealedValues:
                 msg = "something is still sealed with that master key; run `llmcore keys rotate` again"
                 raise StoreConflict(msg)
             value = json.dumps(sorted(set(retired) | set(key_ids)))
-            await connection.execute(update(t.meta).where(t.meta.c.name == _RETIRED).values(value=value))
+            await connection.execute(update(meta).where(meta.c.name == _RETIRED).values(value=value))
 
 
 async def refuse_retired_exclusive(connection: AsyncConnection, key_id: str) -> None:
@@ -97,13 +97,13 @@ async def refuse_retired_exclusive(connection: AsyncConnection, key_id: str) -> 
 
 
 async def _retired_for_update(connection: AsyncConnection) -> list[str]:
-    query = select(t.meta.c.value).where(t.meta.c.name == _RETIRED).with_for_update()
+    query = select(meta.c.value).where(meta.c.name == _RETIRED).with_for_update()
     found: list[str] = json.loads((await connection.execute(query)).scalar_one())
     return found
 
 
 async def _key_ids(connection: AsyncConnection) -> frozenset[str]:
-    table = t.llm_settings
+    table = llm_settings
     query = select(table.c.key_id).where(table.c.sealed_key.is_not(None)).distinct()
     found = set((await connection.execute(query)).scalars())
     pepper = await _pepper(connection)
@@ -111,7 +111,7 @@ async def _key_ids(connection: AsyncConnection) -> frozenset[str]:
 
 
 async def _pepper(connection: AsyncConnection) -> SealedPepper | None:
-    query = select(t.meta.c.value).where(t.meta.c.name == _PEPPER)
+    query = select(meta.c.value).where(meta.c.name == _PEPPER)
     text = (await connection.execute(query)).scalar()
     if text is None:
         return None

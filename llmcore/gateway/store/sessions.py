@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from llmcore.gateway.store import tables as t
 from llmcore.gateway.store.cursor import page
 from llmcore.gateway.store.engine import Database
 from llmcore.gateway.store.errors import StoreInvalid
 from llmcore.gateway.store.records import UNSET, ChatSession, Page, SessionAgent, Unset, new_id
+from llmcore.gateway.store.tables import chat_sessions, session_agents
 
 MOST_AGENTS = 100
 
@@ -49,7 +49,7 @@ class Sessions:
             "updated_at": now,
         }
         async with self._database.write() as connection:
-            await connection.execute(insert(t.chat_sessions).values(values))
+            await connection.execute(insert(chat_sessions).values(values))
             await _put_agents(connection, session.id, session.agents)
         return session
 
@@ -59,8 +59,8 @@ class Sessions:
 
     async def list(self, user_id: str, *, limit: int = 100, cursor: str | None = None) -> Page[ChatSession]:
         """One user's sessions, the last used first."""
-        query = select(t.chat_sessions).where(t.chat_sessions.c.user_id == user_id)
-        order = (t.chat_sessions.c.updated_at, t.chat_sessions.c.id)
+        query = select(chat_sessions).where(chat_sessions.c.user_id == user_id)
+        order = (chat_sessions.c.updated_at, chat_sessions.c.id)
         async with self._database.read() as connection:
             rows = await page(connection, "sessions", query, order, dict, limit=limit, cursor=cursor)
             agents = await _agents_of(connection, [row["id"] for row in rows.items])
@@ -84,14 +84,14 @@ class Sessions:
         values["updated_at"] = now
         if settings is not UNSET:
             values["settings"] = dict(settings)
-        table = t.chat_sessions
+        table = chat_sessions
         mine = update(table).where(table.c.id == session_id, table.c.user_id == user_id)
         async with self._database.write() as connection:
             if (await connection.execute(mine.values(values))).rowcount == 0:
                 return None
             if agents is not UNSET:
                 await connection.execute(
-                    delete(t.session_agents).where(t.session_agents.c.session_id == session_id)
+                    delete(session_agents).where(session_agents.c.session_id == session_id)
                 )
                 await _put_agents(connection, session_id, _agents(agents))
             return await _get(connection, user_id, session_id)
@@ -109,7 +109,7 @@ class Sessions:
         return await self._change_agents(user_id, session_id, agent, None, now)
 
     async def delete(self, user_id: str, session_id: str) -> bool:
-        table = t.chat_sessions
+        table = chat_sessions
         mine = delete(table).where(table.c.id == session_id, table.c.user_id == user_id)
         async with self._database.write() as connection:
             return (await connection.execute(mine)).rowcount > 0
@@ -117,14 +117,14 @@ class Sessions:
     async def _change_agents(
         self, user_id: str, session_id: str, name: str, agent: SessionAgent | None, now: float
     ) -> ChatSession | None:
-        table = t.chat_sessions
+        table = chat_sessions
         mine = update(table).where(table.c.id == session_id, table.c.user_id == user_id)
         async with self._database.write() as connection:
             # the update comes first: it locks the session, so that two changes of one agent wait for each other
             if (await connection.execute(mine.values(updated_at=now))).rowcount == 0:
                 return None
-            ours = (t.session_agents.c.session_id == session_id, t.session_agents.c.agent == name)
-            await connection.execute(delete(t.session_agents).where(*ours))
+            ours = (session_agents.c.session_id == session_id, session_agents.c.agent == name)
+            await connection.execute(delete(session_agents).where(*ours))
             if agent is not None:
                 await _put_agents(connection, session_id, (agent,))
             session = await _get(connection, user_id, session_id)
@@ -146,11 +146,11 @@ async def _put_agents(connection: AsyncConnection, session_id: str, agents: tupl
             {"session_id": session_id, "agent": one.agent, "provider": one.provider, "model": one.model}
             for one in agents
         ]
-        await connection.execute(insert(t.session_agents), rows)
+        await connection.execute(insert(session_agents), rows)
 
 
 async def _agents_of(connection: AsyncConnection, ids: list[str]) -> dict[str, tuple[SessionAgent, ...]]:
-    table = t.session_agents
+    table = session_agents
     query = select(table).where(table.c.session_id.in_(ids)).order_by(table.c.session_id, table.c.agent)
     found: dict[str, tuple[SessionAgent, ...]] = {}
     for row in (await connection.execute(query)).mappings():
@@ -160,7 +160,7 @@ async def _agents_of(connection: AsyncConnection, ids: list[str]) -> dict[str, t
 
 
 async def _get(connection: AsyncConnection, user_id: str, session_id: str) -> ChatSession | None:
-    table = t.chat_sessions
+    table = chat_sessions
     query = select(table).where(table.c.id == session_id, table.c.user_id == user_id)
     row = (await connection.execute(query)).mappings().first()
     if row is None:

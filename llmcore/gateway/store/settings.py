@@ -14,7 +14,6 @@ from attrs import evolve
 from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from llmcore.gateway.store import tables as t
 from llmcore.gateway.store.engine import Database
 from llmcore.gateway.store.errors import StoreConflict, StoreInvalid
 from llmcore.gateway.store.records import (
@@ -25,6 +24,7 @@ from llmcore.gateway.store.records import (
     SealedKey,
     SettingsChange,
 )
+from llmcore.gateway.store.tables import connection_tests, llm_settings, meta, users
 
 _PORTS = {"https": 443, "http": 80}
 
@@ -129,7 +129,7 @@ class Settings:
         async with self._database.write() as connection:
             before = await _get(connection, user_id, lock=True)
             _expect(before, expected)
-            for table in (t.llm_settings, t.connection_tests):
+            for table in (llm_settings, connection_tests):
                 await connection.execute(delete(table).where(table.c.user_id == user_id))
         return before is not None
 
@@ -151,9 +151,9 @@ class Settings:
         if after.key is not None and (before is None or after.key != before.key):
             await refuse_retired(connection, after.key.key_id)
         if before is None:
-            await connection.execute(insert(t.llm_settings).values(_values(after)))
+            await connection.execute(insert(llm_settings).values(_values(after)))
         else:
-            mine = update(t.llm_settings).where(t.llm_settings.c.user_id == user_id)
+            mine = update(llm_settings).where(llm_settings.c.user_id == user_id)
             await connection.execute(mine.values(_values(after)))
         return after
 
@@ -166,7 +166,7 @@ def cleared(change: SettingsChange) -> SettingsChange:
 
 
 async def _get(connection: AsyncConnection, user_id: str, *, lock: bool = False) -> LlmSettings | None:
-    query = select(t.llm_settings).where(t.llm_settings.c.user_id == user_id)
+    query = select(llm_settings).where(llm_settings.c.user_id == user_id)
     row = (await connection.execute(query.with_for_update() if lock else query)).mappings().first()
     return None if row is None else settings_of(row)
 
@@ -178,7 +178,7 @@ def _expect(before: LlmSettings | None, expected: int | None) -> None:
 
 
 async def _require_user(connection: AsyncConnection, user_id: str) -> None:
-    query = select(t.users.c.id).where(t.users.c.id == user_id).with_for_update(read=True)
+    query = select(users.c.id).where(users.c.id == user_id).with_for_update(read=True)
     if (await connection.execute(query)).first() is None:
         msg = "there is no such user"
         raise StoreConflict(msg)
@@ -190,7 +190,7 @@ class RetiredKey(StoreConflict):
 
 async def refuse_retired(connection: AsyncConnection, key_id: str) -> None:
     """Raise RetiredKey where `key_id` may seal nothing any more; until the transaction ends it cannot be retired."""
-    query = select(t.meta.c.value).where(t.meta.c.name == "retired_keys").with_for_update(read=True)
+    query = select(meta.c.value).where(meta.c.name == "retired_keys").with_for_update(read=True)
     if key_id in json.loads((await connection.execute(query)).scalar_one()):
         msg = "the master key was changed; try again"
         raise RetiredKey(msg)
@@ -204,7 +204,7 @@ class ConnectionTests:
 
     async def record(self, user_id: str, test: ConnectionTest) -> None:
         """Keep what a test of that user found, instead of the one before. `test.error` must be redacted."""
-        table = t.connection_tests
+        table = connection_tests
         values: Mapping[str, Any] = {
             "user_id": user_id,
             "provider": test.provider,
@@ -220,7 +220,7 @@ class ConnectionTests:
 
     async def latest(self, user_id: str) -> tuple[ConnectionTest, ...]:
         """The last test of each of that user's providers, newest first."""
-        table = t.connection_tests
+        table = connection_tests
         query = select(table).where(table.c.user_id == user_id).order_by(table.c.at.desc())
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()

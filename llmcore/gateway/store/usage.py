@@ -25,12 +25,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from llmcore.gateway.store import tables as t
 from llmcore.gateway.store.audit import plain
 from llmcore.gateway.store.cursor import page
 from llmcore.gateway.store.engine import Database
 from llmcore.gateway.store.errors import StoreConflict
 from llmcore.gateway.store.records import Page, UsageAttempt, UsageGroup, UsageSums
+from llmcore.gateway.store.tables import COUNTS, meta, usage_attempts, usage_days, virtual_keys
 from llmcore.gateway.usage.rollup import ANSWERED, by_day, day_of, last_used, spendings
 
 Dimension: TypeAlias = Literal["day", "provider", "model", "user", "key"]
@@ -44,17 +44,17 @@ LARGEST = 2**53
 CHUNK = 400
 
 _COLUMNS = {
-    "day": t.usage_days.c.day,
-    "provider": t.usage_days.c.provider,
-    "model": t.usage_days.c.model,
-    "user": t.usage_days.c.user_id,
-    "key": t.usage_days.c.key_id,
+    "day": usage_days.c.day,
+    "provider": usage_days.c.provider,
+    "model": usage_days.c.model,
+    "user": usage_days.c.user_id,
+    "key": usage_days.c.key_id,
 }
 
 
 def storable(attempt: UsageAttempt) -> UsageAttempt:
     """`attempt` with names that are plain text and counts that fit; what is negative is unknown."""
-    counts: dict[str, Any] = {name: _count(getattr(attempt, name)) for name in (*t.COUNTS, "cost_micros")}
+    counts: dict[str, Any] = {name: _count(getattr(attempt, name)) for name in (*COUNTS, "cost_micros")}
     names = ("provider", "wire", "outcome", "why", "request_id")
     texts: dict[str, Any] = {name: plain(getattr(attempt, name)) for name in names}
     model = None if attempt.model is None else plain(attempt.model)
@@ -82,8 +82,8 @@ class Usage:
         async with self._database.write() as connection:
             for start in range(0, len(rows), CHUNK):
                 chunk = rows[start : start + CHUNK]
-                query = self._insert(t.usage_attempts).values([asdict(row) for row in chunk])
-                new = query.on_conflict_do_nothing().returning(t.usage_attempts.c.id)
+                query = self._insert(usage_attempts).values([asdict(row) for row in chunk])
+                new = query.on_conflict_do_nothing().returning(usage_attempts.c.id)
                 ids = set((await connection.execute(new)).scalars())
                 added += [row for row in chunk if row.id in ids]
             await self._add_days(connection, added)
@@ -91,7 +91,7 @@ class Usage:
         return len(added)
 
     async def _add_days(self, connection: AsyncConnection, attempts: Sequence[UsageAttempt]) -> None:
-        table = t.usage_days
+        table = usage_days
         for key, sums in by_day(attempts).items():
             query = self._insert(table).values(**asdict(key), **asdict(sums))
             more = {name: table.c[name] + query.excluded[name] for name in SUMS}
@@ -113,7 +113,7 @@ class Usage:
         key_id: str | None = None,
     ) -> tuple[UsageGroup, ...]:
         """One user's sums, grouped by `by`, over the UTC days from that of `since` to that of `until`, both included."""
-        return await self._sums(t.usage_days.c.user_id == user_id, by, since, until, provider, model, key_id)
+        return await self._sums(usage_days.c.user_id == user_id, by, since, until, provider, model, key_id)
 
     async def of_all(
         self,
@@ -127,8 +127,8 @@ class Usage:
         key_id: str | None = None,
     ) -> tuple[UsageGroup, ...]:
         """Everybody's sums, or one user's; for admins."""
-        everybody = t.usage_days.c.user_id.is_not(None)
-        whose = everybody if user_id is None else t.usage_days.c.user_id == user_id
+        everybody = usage_days.c.user_id.is_not(None)
+        whose = everybody if user_id is None else usage_days.c.user_id == user_id
         return await self._sums(whose, by, since, until, provider, model, key_id)
 
     async def _sums(
@@ -141,7 +141,7 @@ class Usage:
         model: str | None,
         key_id: str | None,
     ) -> tuple[UsageGroup, ...]:
-        table = t.usage_days
+        table = usage_days
         groups = [_COLUMNS[name] for name in dict.fromkeys(by)]
         sums = [func.sum(table.c[name]).label(f"sum_{name}") for name in SUMS]
         query = select(*groups, *sums).where(whose, table.c.day.between(day_of(since), day_of(until)))
@@ -163,23 +163,23 @@ class Usage:
         self, user_id: str, *, limit: int = 100, cursor: str | None = None
     ) -> Page[UsageAttempt]:
         """One user's attempts, newest first."""
-        query = select(t.usage_attempts).where(t.usage_attempts.c.user_id == user_id)
+        query = select(usage_attempts).where(usage_attempts.c.user_id == user_id)
         return await self._page("attempts", query, limit, cursor)
 
     async def attempts(self, *, limit: int = 100, cursor: str | None = None) -> Page[UsageAttempt]:
         """Everybody's attempts, newest first; for admins."""
-        return await self._page("all attempts", select(t.usage_attempts), limit, cursor)
+        return await self._page("all attempts", select(usage_attempts), limit, cursor)
 
     async def _page(
         self, kind: str, query: Select[Any], limit: int, cursor: str | None
     ) -> Page[UsageAttempt]:
-        order = (t.usage_attempts.c.at, t.usage_attempts.c.id)
+        order = (usage_attempts.c.at, usage_attempts.c.id)
         async with self._database.read() as connection:
             return await page(connection, kind, query, order, _attempt_of, limit=limit, cursor=cursor)
 
     async def purge(self, *, before: float, batch: int = 2000) -> int:
         """Forget the attempts of whole UTC days before that of `before`, in small transactions; how many. Sums stay."""
-        table, deleted = t.usage_attempts, 0
+        table, deleted = usage_attempts, 0
         day = day_of(before)
         start = before - before % 86400
         async with self._database.write() as connection:
@@ -199,18 +199,18 @@ class Usage:
                 await connection.exec_driver_sql("LOCK TABLE usage_days IN EXCLUSIVE MODE")
             if day < await _purged_before(connection):
                 raise StoreConflict(f"the attempts of {day} are not kept any more, only their sums")
-            await connection.execute(delete(t.usage_days).where(t.usage_days.c.day == day))
+            await connection.execute(delete(usage_days).where(usage_days.c.day == day))
             names = ["day", "user_id", "key_id", "provider", "model", *SUMS]
-            await connection.execute(insert(t.usage_days).from_select(names, _summed(day)))
+            await connection.execute(insert(usage_days).from_select(names, _summed(day)))
 
 
 def _summed(day: str) -> Select[Any]:
     """The rows of `usage_days` of one day, out of its attempts."""
-    table = t.usage_attempts
+    table = usage_attempts
     start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
     answered = table.c.outcome.in_(ANSWERED)
     unknown = and_(answered, table.c.cost_micros.is_(None))
-    plain_sums = (*t.COUNTS, "cost_micros")
+    plain_sums = (*COUNTS, "cost_micros")
     # no parameter: two of them are not the same expression to GROUP BY
     nothing: ColumnElement[str] = literal_column("''")
     groups = [
@@ -236,7 +236,7 @@ def _summed(day: str) -> Select[Any]:
 
 
 async def _purged_before(connection: AsyncConnection) -> str:
-    query = select(t.meta.c.value).where(t.meta.c.name == "usage_purged_before")
+    query = select(meta.c.value).where(meta.c.name == "usage_purged_before")
     return (await connection.execute(query)).scalar() or ""
 
 
@@ -244,13 +244,13 @@ async def _mark_purged(connection: AsyncConnection, day: str) -> None:
     """Remember that attempts before that day are going."""
     if day <= await _purged_before(connection):
         return
-    await connection.execute(delete(t.meta).where(t.meta.c.name == "usage_purged_before"))
-    await connection.execute(insert(t.meta).values(name="usage_purged_before", value=day))
+    await connection.execute(delete(meta).where(meta.c.name == "usage_purged_before"))
+    await connection.execute(insert(meta).values(name="usage_purged_before", value=day))
 
 
 async def _charge(connection: AsyncConnection, attempts: Sequence[UsageAttempt]) -> None:
     """What keys spent in their budget periods, and when they were used. A period that has passed pays nothing any more."""
-    table = t.virtual_keys
+    table = virtual_keys
     spent = {(key.key_id, key.period): micros for key, micros in spendings(attempts).items()}
     for key_id, at in last_used(attempts).items():
         later = or_(table.c.last_used_at.is_(None), table.c.last_used_at < at)

@@ -9,11 +9,11 @@ from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from llmcore.gateway.access.principal import Role
-from llmcore.gateway.store import tables as t
 from llmcore.gateway.store.cursor import page
 from llmcore.gateway.store.engine import Database
 from llmcore.gateway.store.errors import StoreConflict, StoreInvalid
 from llmcore.gateway.store.records import UNSET, Page, Unset, User, WebSession, new_id
+from llmcore.gateway.store.tables import connection_tests, llm_settings, one_time_tokens, users, web_sessions
 
 LONGEST_NAME = 128
 
@@ -56,23 +56,21 @@ class Users:
             "created_at": now,
         }
         async with self._database.write() as connection:
-            taken = select(t.users.c.id).where(t.users.c.name_key == key)
+            taken = select(users.c.id).where(users.c.name_key == key)
             if (await connection.execute(taken)).first() is not None:
                 msg = "there is a user of that name already"
                 raise StoreConflict(msg)
-            await connection.execute(insert(t.users).values(values))
+            await connection.execute(insert(users).values(values))
         return user
 
     async def get(self, user_id: str) -> User | None:
         async with self._database.read() as connection:
-            row = (
-                (await connection.execute(select(t.users).where(t.users.c.id == user_id))).mappings().first()
-            )
+            row = (await connection.execute(select(users).where(users.c.id == user_id))).mappings().first()
         return None if row is None else user_of(row)
 
     async def by_name(self, name: str) -> User | None:
         """The user whose name reads like that."""
-        query = select(t.users).where(t.users.c.name_key == name_key(name))
+        query = select(users).where(users.c.name_key == name_key(name))
         async with self._database.read() as connection:
             row = (await connection.execute(query)).mappings().first()
         return None if row is None else user_of(row)
@@ -80,14 +78,12 @@ class Users:
     async def list(self, *, limit: int = 100, cursor: str | None = None) -> Page[User]:
         """All users, newest first; for admins."""
         async with self._database.read() as connection:
-            order = (t.users.c.created_at, t.users.c.id)
-            return await page(
-                connection, "users", select(t.users), order, user_of, limit=limit, cursor=cursor
-            )
+            order = (users.c.created_at, users.c.id)
+            return await page(connection, "users", select(users), order, user_of, limit=limit, cursor=cursor)
 
     async def count(self) -> int:
         async with self._database.read() as connection:
-            return (await connection.execute(select(func.count()).select_from(t.users))).scalar_one()
+            return (await connection.execute(select(func.count()).select_from(users))).scalar_one()
 
     async def update(
         self,
@@ -107,32 +103,28 @@ class Users:
             if role == "user" or disabled is True:
                 await _refuse_last_admin(connection, user_id)
             if values:
-                await connection.execute(update(t.users).where(t.users.c.id == user_id).values(values))
+                await connection.execute(update(users).where(users.c.id == user_id).values(values))
             if disabled is True or password_hash is not UNSET:
-                await connection.execute(delete(t.web_sessions).where(t.web_sessions.c.user_id == user_id))
-                await connection.execute(
-                    delete(t.one_time_tokens).where(t.one_time_tokens.c.user_id == user_id)
-                )
-            row = (
-                (await connection.execute(select(t.users).where(t.users.c.id == user_id))).mappings().first()
-            )
+                await connection.execute(delete(web_sessions).where(web_sessions.c.user_id == user_id))
+                await connection.execute(delete(one_time_tokens).where(one_time_tokens.c.user_id == user_id))
+            row = (await connection.execute(select(users).where(users.c.id == user_id))).mappings().first()
         return None if row is None else user_of(row)
 
     async def delete(self, user_id: str) -> bool:
         """Remove a user with keys, sessions, settings; what they used stays counted. Raises StoreConflict for the last admin."""
         async with self._database.write() as connection:
             await _refuse_last_admin(connection, user_id)
-            for table in (t.llm_settings, t.connection_tests):
+            for table in (llm_settings, connection_tests):
                 await connection.execute(
                     delete(table).where(table.c.user_id == user_id, table.c.user_id != "")
                 )
-            done = await connection.execute(delete(t.users).where(t.users.c.id == user_id))
+            done = await connection.execute(delete(users).where(users.c.id == user_id))
         return done.rowcount > 0
 
 
 async def _refuse_last_admin(connection: AsyncConnection, user_id: str) -> None:
-    admins = select(t.users.c.id).where(t.users.c.role == "admin", t.users.c.disabled.is_(False))
-    found = (await connection.execute(admins.order_by(t.users.c.id).with_for_update())).scalars().all()
+    admins = select(users.c.id).where(users.c.role == "admin", users.c.disabled.is_(False))
+    found = (await connection.execute(admins.order_by(users.c.id).with_for_update())).scalars().all()
     if found == [user_id]:
         msg = "this is the last administrator; make another one first"
         raise StoreConflict(msg)
@@ -148,12 +140,12 @@ class OneTimeTokens:
         """Keep the hash of a new token. Raises StoreConflict where there is no such user."""
         values = {"hash": digest, "user_id": user_id, "created_at": now, "expires_at": expires_at}
         async with self._database.write() as connection:
-            await connection.execute(insert(t.one_time_tokens).values(values))
+            await connection.execute(insert(one_time_tokens).values(values))
 
     async def use(self, digest: str, *, now: float) -> User | None:
         """Whose token that was, from now on used; None where it is unknown, used, expired, or its user disabled."""
-        table = t.one_time_tokens
-        enabled = select(t.users.c.id).where(t.users.c.disabled.is_(False))
+        table = one_time_tokens
+        enabled = select(users.c.id).where(users.c.disabled.is_(False))
         claim = (
             update(table)
             .where(table.c.hash == digest, table.c.used_at.is_(None), table.c.expires_at > now)
@@ -163,13 +155,13 @@ class OneTimeTokens:
         )
         async with self._database.write() as connection:
             user_id = (await connection.execute(claim)).scalar()
-            query = select(t.users).where(t.users.c.id == user_id)
+            query = select(users).where(users.c.id == user_id)
             row = (await connection.execute(query)).mappings().first()
         return None if row is None else user_of(row)
 
     async def purge(self, *, now: float) -> int:
         """Forget what is used or expired; how many."""
-        table = t.one_time_tokens
+        table = one_time_tokens
         gone = delete(table).where(or_(table.c.used_at.is_not(None), table.c.expires_at <= now))
         async with self._database.write() as connection:
             return (await connection.execute(gone)).rowcount
@@ -203,17 +195,17 @@ class WebSessions:
             "csrf": csrf,
         }
         async with self._database.write() as connection:
-            await connection.execute(insert(t.web_sessions).values(values))
+            await connection.execute(insert(web_sessions).values(values))
         return session
 
     async def get(self, id_hash: str, *, now: float) -> SignedIn | None:
         """The session of that hash with its user; None where it is unknown, over, or its user disabled."""
-        ours = t.web_sessions
+        ours = web_sessions
         columns = [column.label(f"session_{column.name}") for column in ours.c]
         query = (
-            select(t.users, *columns)
-            .join(ours, ours.c.user_id == t.users.c.id)
-            .where(ours.c.id_hash == id_hash, ours.c.expires_at > now, t.users.c.disabled.is_(False))
+            select(users, *columns)
+            .join(ours, ours.c.user_id == users.c.id)
+            .where(ours.c.id_hash == id_hash, ours.c.expires_at > now, users.c.disabled.is_(False))
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).mappings().first()
@@ -224,7 +216,7 @@ class WebSessions:
 
     async def touch(self, user_id: str, id_hash: str, *, now: float, expires_at: float | None = None) -> None:
         """It was seen just now; with `expires_at`, it lasts until then."""
-        table = t.web_sessions
+        table = web_sessions
         values = {"last_seen_at": now} | ({} if expires_at is None else {"expires_at": expires_at})
         mine = update(table).where(table.c.id_hash == id_hash, table.c.user_id == user_id)
         async with self._database.write() as connection:
@@ -232,7 +224,7 @@ class WebSessions:
 
     async def end(self, user_id: str, id_hash: str) -> bool:
         """Sign out."""
-        table = t.web_sessions
+        table = web_sessions
         mine = delete(table).where(table.c.id_hash == id_hash, table.c.user_id == user_id)
         async with self._database.write() as connection:
             return (await connection.execute(mine)).rowcount > 0
@@ -240,11 +232,11 @@ class WebSessions:
     async def end_all(self, user_id: str) -> int:
         """Sign out everywhere; how many sessions that were."""
         async with self._database.write() as connection:
-            mine = delete(t.web_sessions).where(t.web_sessions.c.user_id == user_id)
+            mine = delete(web_sessions).where(web_sessions.c.user_id == user_id)
             return (await connection.execute(mine)).rowcount
 
     async def purge(self, *, now: float) -> int:
         """Forget what is over; how many."""
         async with self._database.write() as connection:
-            gone = delete(t.web_sessions).where(t.web_sessions.c.expires_at <= now)
+            gone = delete(web_sessions).where(web_sessions.c.expires_at <= now)
             return (await connection.execute(gone)).rowcount
