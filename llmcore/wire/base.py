@@ -46,6 +46,15 @@ from llmcore.wire.read import Json
 Headers: TypeAlias = Mapping[str, str]
 
 MAX_BODY = 64 * 1024 * 1024
+_REQUEST_IDS = (
+    "x-request-id",
+    "request-id",
+    "apim-request-id",
+    "x-debug-trace-id",
+    "x-generation-id",
+    "cf-ray",
+)
+_ANY_ID = frozenset(_REQUEST_IDS)
 
 
 @frozen
@@ -287,14 +296,9 @@ class Wire:
 
     def request_id(self, headers: Headers) -> str | None:
         """The id under which the vendor's support finds this request."""
-        for name in (
-            "x-request-id",
-            "request-id",
-            "apim-request-id",
-            "x-debug-trace-id",
-            "x-generation-id",
-            "cf-ray",
-        ):
+        if _ANY_ID.isdisjoint(headers):
+            return None
+        for name in _REQUEST_IDS:
             if value := headers.get(name):
                 return value[:200]
         return None
