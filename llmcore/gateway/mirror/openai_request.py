@@ -45,6 +45,8 @@ class Draft:
         if self.reasoning is not None:
             fields["reasoning"] = self.reasoning
         if self.extra:
+            if "store" in self.extra and "metadata" in fields:  # kept with the stored answer, at the vendor's
+                self.extra["metadata"] = {k: v for k, v in fields["metadata"].items() if k not in _KEPT}
             fields["extra"] = self.extra
         return Asked(
             GenerationRequest(**fields),
@@ -170,6 +172,9 @@ def _effort(draft: Draft, value: Any) -> None:
     budget = draft.reasoning.budget_tokens if draft.reasoning else None
     draft.reasoning = Reasoning(read.a_word(value, "reasoning_effort", EFFORTS), budget)
 
+
+_KEPT = frozenset({"session", "user"})
+"""Members of `metadata` that are for our side alone."""
 
 _REASONING = frozenset({"effort", "max_tokens", "enabled"})
 

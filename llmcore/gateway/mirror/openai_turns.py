@@ -104,14 +104,14 @@ def _assistant(turn: Mapping[str, Any], at: str, lost: Lost) -> Message:
         parts.extend(_content(turn, at, _ANSWER_PARTS, lost))
     elif turn.get("content") not in (None, "", []):
         read.wrong(turn["content"], f"{at}.content", "a string or a list of parts")
+    for mark in later:
+        put(mark, parts, f"{at}.reasoning_details")
     if refusal := read.string(turn, "refusal", at):
         parts.append(Refusal(refusal))
     if sound := read.obj(turn, "audio", at):
         parts.append(Opaque({"audio": {"id": read.need_string(sound, "id", f"{at}.audio")}}, ORIGIN))
     parts.extend(_image(image, where, lost) for where, image in read.objects(turn, "images", at))
     parts.extend(_call(call, where) for where, call in read.objects(turn, "tool_calls", at))
-    for mark in later:
-        put(mark, parts, f"{at}.reasoning_details")
     return Message("assistant", tuple(parts), read.string(turn, "name", at))
 
 
@@ -268,7 +268,7 @@ def _thinking(turn: Mapping[str, Any], at: str, later: list[Mark]) -> list[Part]
 
 
 def _marked(details: list[dict[str, Any]], at: str, later: list[Mark]) -> list[Part]:
-    """The sealed blocks as they were; marks of texts are put aside until the texts are read."""
+    """The sealed blocks as they were; the mark of a text is put aside until the text is read."""
     found: list[Part] = []
     for index, item in enumerate(details):
         here = f"{at}[{index}]"
