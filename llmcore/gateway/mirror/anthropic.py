@@ -33,8 +33,12 @@ _HERE_ONLY = (
     *("cache_control", "container", "context_management", "diagnostics", "inference_geo", "service_tier"),
     *("speed", "top_k", "user_profile_id", "workspace_id"),
 )
+_ALL = _KNOWN.union(_HERE_ONLY, ("mcp_servers",))
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _TOOL_HERE_ONLY = ("allowed_callers", "defer_loading", "eager_input_streaming", "input_examples")
+_TOOL_ALL = _TOOL.union(_TOOL_HERE_ONLY)
+_CONFIG = frozenset({"effort", "format"})
+_EMPTY: dict[str, Any] = {}
 
 _EFFORTS: tuple[Effort, ...] = ("low", "medium", "high", "xhigh", "max")
 Choice: TypeAlias = Literal["auto", "any", "tool", "none"]
@@ -86,16 +90,14 @@ def message_id(id_: str) -> str:
 
 def decode(body: Mapping[str, Any], lost: Lost, *, limited: bool = True) -> GenerationRequest:
     """The request in a body. limited: whether `max_tokens` must be there. Raises BadRequest."""
-    body = dict(body)
-    if body.get("mcp_servers"):
-        read.fail("mcp_servers", "is run by Anthropic alone; give the server's tools as tools of your own")
-    lost.given(body, _HERE_ONLY)
-    lost.others(body, _KNOWN.union(_HERE_ONLY, ("mcp_servers",)))
+    if not _KNOWN.issuperset(body):
+        _note_lost(body, lost)
     turns = Turns(lost)
     messages = turns.system(body["system"], "system") if body.get("system") is not None else []
     messages += turns.turns(body)
     choice, parallel = _choice(read.obj(body, "tool_choice"))
-    user = read.string(read.obj(body, "metadata") or {}, "user_id", "metadata")
+    config = read.obj(body, "output_config") or _EMPTY
+    user = read.string(read.obj(body, "metadata") or _EMPTY, "user_id", "metadata")
     max_tokens = (read.need_integer if limited else read.integer)(body, "max_tokens", low=1)
     return GenerationRequest(
         messages,
@@ -107,16 +109,23 @@ def decode(body: Mapping[str, Any], lost: Lost, *, limited: bool = True) -> Gene
         top_p=read.number(body, "top_p", low=0, high=1),
         max_tokens=max_tokens,
         stop=read.strings(body, "stop_sequences") or (),
-        response_format=_format(body, lost),
-        reasoning=_reasoning(body, lost),
-        metadata={"user": user} if user else {},
+        response_format=_format(body, config, lost),
+        reasoning=_reasoning(body, config, lost),
+        metadata={"user": user} if user else _EMPTY,
     )
+
+
+def _note_lost(body: Mapping[str, Any], lost: Lost) -> None:
+    if body.get("mcp_servers"):
+        read.fail("mcp_servers", "is run by Anthropic alone; give the server's tools as tools of your own")
+    lost.given(body, _HERE_ONLY)
+    lost.others(body, _ALL)
 
 
 # ---------------------------------------------------------------------------------------------------------- tools
 
 
-def _tools(body: dict[str, Any], lost: Lost) -> list[Tool]:
+def _tools(body: Mapping[str, Any], lost: Lost) -> list[Tool]:
     return [_tool(tool, at, lost) for at, tool in read.objects(body, "tools", most=read.MAX_TOOLS)]
 
 
@@ -125,12 +134,12 @@ def _tool(tool: dict[str, Any], at: str, lost: Lost) -> Tool:
     if kind not in {None, "custom"}:
         read.fail(
             f"{at}.type",
-            f"{str(kind)[:80]!r} is a tool that Anthropic runs itself; only tools of your own (custom) are served",
+            f"{str(kind)[:80]!r} is a tool of Anthropic's own; only tools that you describe yourself (custom) are served",
         )
     if tool.get("cache_control") is not None:
         lost.note("cache_control")
     lost.given(tool, _TOOL_HERE_ONLY, "tools")
-    lost.others(tool, _TOOL.union(_TOOL_HERE_ONLY), "tools")
+    lost.others(tool, _TOOL_ALL, "tools")
     schema = read.need_obj(tool, "input_schema", at)
     try:
         check_schema(schema, f"{at}.input_schema", top="object")
@@ -164,9 +173,8 @@ def _choice(given: dict[str, Any] | None) -> tuple[str | None, bool | None]:
 # ------------------------------------------------------------------------------------------------ thinking, output
 
 
-def _reasoning(body: dict[str, Any], lost: Lost) -> Reasoning | None:
+def _reasoning(body: Mapping[str, Any], config: Mapping[str, Any], lost: Lost) -> Reasoning | None:
     """`thinking` and `output_config.effort` as one. Adaptive thinking has no figure: its effort is all there is of it."""
-    config = read.obj(body, "output_config") or {}
     effort = read.word(config, "effort", _EFFORTS, "output_config")
     thinking = read.obj(body, "thinking")
     kind = None if thinking is None else read.word(thinking, "type", _THINKING, "thinking")
@@ -189,9 +197,8 @@ def _reasoning(body: dict[str, Any], lost: Lost) -> Reasoning | None:
     return Reasoning(effort)
 
 
-def _format(body: dict[str, Any], lost: Lost) -> JsonSchema | None:
-    config = read.obj(body, "output_config") or {}
-    lost.others(config, frozenset({"effort", "format"}), "output_config")
+def _format(body: Mapping[str, Any], config: Mapping[str, Any], lost: Lost) -> JsonSchema | None:
+    lost.others(config, _CONFIG, "output_config")
     given, at = read.obj(config, "format", "output_config"), "output_config.format"
     if given is None:
         given, at = read.obj(body, "output_format"), "output_format"

@@ -6,7 +6,7 @@ Anthropic's hosted tools are kept whole, for Anthropic alone. Source: Anthropic'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llmcore.gateway.mirror import marks, media, read
@@ -26,7 +26,9 @@ _TAKEN = {
     "system": ("text",),
     "tool": ("text", "image", "document"),
 }
-_HOSTED = frozenset({"server_tool_use", "mcp_tool_use", "mcp_tool_result", "search_result"})
+_HOSTED = frozenset(
+    {"server_tool_use", "mcp_tool_use", "mcp_tool_result", "search_result", "container_upload"}
+)
 
 
 class Turns:
@@ -44,7 +46,7 @@ class Turns:
             read.wrong(value, at, "a string or a list of text blocks")
         return [Message.system(part) for part in self._parts(value, "system", at)]
 
-    def turns(self, body: dict[str, Any]) -> list[Message]:
+    def turns(self, body: Mapping[str, Any]) -> list[Message]:
         """The list `messages`."""
         if not read.need_items(body, "messages", most=read.MAX_MESSAGES):
             read.fail("messages", "must hold at least one message")

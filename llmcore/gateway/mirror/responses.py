@@ -38,17 +38,28 @@ _REFUSED = {
     "prompt": "names a stored prompt, and nothing is stored here; send its text as `instructions` and `input`",
     "background": "would need a stored answer; wait for it, or stream it",
 }
-_ECHOED = (
-    *("instructions", "temperature", "top_p", "max_output_tokens", "reasoning", "text", "metadata", "user"),
-    *(
-        "truncation",
-        "service_tier",
-        "safety_identifier",
-        "prompt_cache_key",
-        "max_tool_calls",
-        "top_logprobs",
-    ),
-    *("tools", "tool_choice", "parallel_tool_calls"),
+_ECHOED = frozenset(
+    {
+        *(
+            "instructions",
+            "temperature",
+            "top_p",
+            "max_output_tokens",
+            "reasoning",
+            "text",
+            "metadata",
+            "user",
+        ),
+        *(
+            "truncation",
+            "service_tier",
+            "safety_identifier",
+            "prompt_cache_key",
+            "max_tool_calls",
+            "top_logprobs",
+        ),
+        *("tools", "tool_choice", "parallel_tool_calls"),
+    }
 )
 _KNOWN = frozenset(
     {
@@ -61,6 +72,9 @@ _HERE_ONLY = (
     *("context_management", "moderation", "prompt_cache_key", "prompt_cache_options"),
     *("prompt_cache_retention", "safety_identifier"),
 )
+_PLAIN = _KNOWN.difference(_REFUSED, ("store", "truncation", "include"))
+_ALL = _KNOWN.union(_HERE_ONLY, ("service_tier", "top_logprobs"))
+_TEXT = frozenset({"format", "verbosity"})
 _SEALED = "reasoning.encrypted_content"
 _CHOICES = ("auto", "none", "required")
 _EMPTY: Mapping[str, Any] = {}
@@ -74,12 +88,10 @@ class ResponsesMirror:
 
     def decode_request(self, body: Mapping[str, Any], /) -> Asked:
         lost = Lost()
-        for key, sentence in _REFUSED.items():
-            if body.get(key):
-                read.fail(key, sentence, code="unsupported_parameter")
-        _note_lost(body, lost)
+        if not _PLAIN.issuperset(body):
+            _note_lost(body, lost)
         request = _request(body, lost)
-        echo = {key: value for key in _ECHOED if (value := body.get(key)) is not None}
+        echo = {key: value for key, value in body.items() if key in _ECHOED and value is not None}
         return Asked(request, read.boolean(body, "stream") or False, echo=echo, warnings=lost.done())
 
     def encode_response(
@@ -113,6 +125,9 @@ def response_id(id_: str) -> str:
 
 
 def _note_lost(body: Mapping[str, Any], lost: Lost) -> None:
+    for key, sentence in _REFUSED.items():
+        if body.get(key):
+            read.fail(key, sentence, code="unsupported_parameter")
     if read.boolean(body, "store"):
         lost.note("store", "nothing is stored here")
     if read.word(body, "truncation", ("auto", "disabled")) == "auto":
@@ -124,7 +139,7 @@ def _note_lost(body: Mapping[str, Any], lost: Lost) -> None:
     if read.integer(body, "top_logprobs", low=0):
         lost.note("top_logprobs")
     lost.given(body, _HERE_ONLY)
-    lost.others(body, _KNOWN.union(_HERE_ONLY, ("service_tier", "top_logprobs")))
+    lost.others(body, _ALL)
 
 
 def _request(body: Mapping[str, Any], lost: Lost) -> GenerationRequest:
@@ -163,7 +178,7 @@ def _tool(tool: dict[str, Any], at: str) -> Tool:
     if (kind := read.need_string(tool, "type", at)) != "function":
         read.fail(
             f"{at}.type",
-            f"{kind[:80]!r} is a tool that OpenAI runs itself; only tools of the type function are served",
+            f"{kind[:80]!r} is a tool of OpenAI's own; only tools of the type function are served",
             code="unsupported_parameter",
         )
     name, description = read.need_string(tool, "name", at), read.string(tool, "description", at) or ""
@@ -211,7 +226,7 @@ def _function_name(value: dict[str, Any], at: str) -> str:
 
 
 def _format(text: Mapping[str, Any], lost: Lost) -> ResponseFormat | None:
-    lost.others(text, frozenset({"format", "verbosity"}), "text")
+    lost.others(text, _TEXT, "text")
     if read.string(text, "verbosity", "text") not in {None, "medium"}:
         lost.note("text.verbosity")
     given, at = read.obj(text, "format", "text"), "text.format"

@@ -17,7 +17,7 @@ from llmcore.gateway.mirror.calls import TAKEN_BACK, OpenCall
 from llmcore.gateway.mirror.errors import fault_of
 from llmcore.gateway.mirror.marks import Mark, mark_of
 from llmcore.gateway.mirror.responses_items import ORIGIN
-from llmcore.gateway.mirror.responses_open import Kind, OpenItem
+from llmcore.gateway.mirror.responses_open import ItemWriter, Kind, OpenItem
 from llmcore.types import (
     NO_USAGE,
     Event,
@@ -41,26 +41,20 @@ _FAILURES = frozenset({"rate_limit_exceeded", "invalid_prompt"})
 """Codes that the error of a failed response may have; every other one is a `server_error`."""
 
 
-class ResponsesEvents:
+class ResponsesEvents(ItemWriter):
     """One stream."""
 
-    __slots__ = (
-        *("_asked", "_begun", "_calls", "_created", "_head", "_id", "_open", "_out", "_output"),
-        *("_sequence", "_status"),
-    )
+    __slots__ = ("_asked", "_begun", "_calls", "_created", "_head", "_open", "_status")
 
     def __init__(self, asked: Asked, id_: str, created: int) -> None:
+        super().__init__(id_)
         self._asked = asked
-        self._id = id_
         self._created = created
         self._begun = False
-        self._sequence = 0
         self._head = b""
         self._open: OpenItem | None = None
         self._calls: dict[int, OpenCall] = {}
-        self._output: list[dict[str, Any] | None] = []
         self._status: form.Status = "completed"
-        self._out: list[bytes] = []
 
     def feed(self, event: Event, /) -> bytes:
         """Raises StreamInterruptedError where what was sent would have to be taken back."""
@@ -78,7 +72,7 @@ class ResponsesEvents:
         fault = fault_of(error)
         self._emit("error", code=fault.code, message=fault.message, param=fault.param)
         body = form.response_object(self._asked, self._id, self._created)
-        form.finished(body, "failed", None, [item for item in self._output if item is not None], NO_USAGE)
+        form.finished(body, "failed", None, self._ended(), NO_USAGE)
         code = fault.code if fault.code in _FAILURES else "server_error"
         body["error"] = {"code": code, "message": fault.message}
         self._emit("response.failed", response=body)
@@ -102,14 +96,6 @@ class ResponsesEvents:
             case Finished():
                 self._finish(event)
 
-    def _taken(self) -> bytes:
-        out, self._out = b"".join(self._out), []
-        return out
-
-    def _emit(self, event: str, /, **fields: Any) -> None:
-        number, self._sequence = self._sequence, self._sequence + 1
-        self._out.append(sse.event(event, {"type": event, "sequence_number": number, **fields}))
-
     # --------------------------------------------------------------------------------------- the whole response
 
     def _start(self) -> None:
@@ -127,7 +113,7 @@ class ResponsesEvents:
         self._end_open()
         self._end_calls(whole_only=False)
         body = form.response_object(self._asked, self._id, self._created, end.model)
-        output = [item for item in self._output if item is not None]
+        output = self._ended()
         form.finished(body, status, why, output, end.usage)
         name = status if status in {"completed", "failed"} else "incomplete"
         self._emit(f"response.{name}", response=body)
@@ -139,26 +125,6 @@ class ResponsesEvents:
         self._end_open()
         self._end_calls(whole_only=True)
         return self._place_beside()
-
-    def _place_beside(self) -> int:
-        self._output.append(None)
-        return len(self._output) - 1
-
-    def _name(self, kind: str, place: int) -> str:
-        return f"{kind}_{self._id.removeprefix('resp_')}_{place}"
-
-    def _end_item(self, place: int, item: dict[str, Any]) -> None:
-        self._output[place] = item
-        self._emit("response.output_item.done", output_index=place, item=item)
-
-    def _whole_item(self, place: int, item: dict[str, Any]) -> None:
-        """An item that comes in one piece."""
-        self._emit("response.output_item.added", output_index=place, item=item)
-        self._end_item(place, item)
-
-    def _add_mark(self, mark: Mark, place: int) -> None:
-        """Another vendor's mark, as an item of its own."""
-        self._whole_item(place, form.mark_item(self._name("rs", place), mark))
 
     def _begin_message(self, kind: Kind) -> OpenItem:
         place = self._place()
