@@ -49,7 +49,7 @@ class ProviderView:
     requests: int = 0
     failures: int = 0
     success_rate: float | None = None
-    first_token_p50_s: float | None = None
+    first_token_mean_s: float | None = None
     first_token_p95_s: float | None = None
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
@@ -78,6 +78,9 @@ class PriceTag:
 
     input: Decimal | None = None
     output: Decimal | None = None
+
+
+NO_PRICE = PriceTag()
 
 
 class Backend(Protocol):

@@ -234,12 +234,18 @@ class Endpoint:
         return headers
 
     async def say(
-        self, call: Call, told: Told | None, warnings: tuple[RequestWarning, ...], body: Mapping[str, Any]
+        self,
+        call: Call,
+        told: Told | None,
+        warnings: tuple[RequestWarning, ...],
+        body: Mapping[str, Any],
+        more: Mapping[str, str] | None = None,
     ) -> None:
-        """A whole good answer."""
+        """A whole good answer. more: headers beside the common ones."""
         text = dumps(body)
         call.begun, call.status = True, 200
-        await answer(call.send, 200, text, self.headers(call, told, warnings, JSON_TYPE))
+        headers = self.headers(call, told, warnings, JSON_TYPE)
+        await answer(call.send, 200, text, [*headers, *raw_headers(more)] if more else headers)
 
     async def _failed(self, call: Call, error: Failure) -> None:
         """Say the error in this wire's words, if nothing was said yet."""

@@ -1,0 +1,207 @@
+"""What the gateway asks of the rest: the manager of the configuration, and users' own providers behind guarded sockets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from copy import copy
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from attrs import asdict, evolve
+
+from llmcore.build import create_manager
+from llmcore.config import FallbackConfig, LlmConfig, ProviderConfig
+from llmcore.errors import EndpointError, InvalidRequestError
+from llmcore.gateway.addresses import Rules, checked, refusal
+from llmcore.gateway.backend import KindInfo, PriceTag, ProviderView, SystemProvider
+from llmcore.gateway.config import GatewayConfig
+from llmcore.manager.budget import Budget
+from llmcore.manager.guard import Guard
+from llmcore.manager.manager import ProviderManager
+from llmcore.prices import PriceBook
+from llmcore.provider import LlmProvider
+from llmcore.providers import find, places
+from llmcore.providers.place import Place
+from llmcore.secret import redact
+from llmcore.transport.fast import FastTransport
+from llmcore.transport.limits import Limits
+from llmcore.transport.outgoing import Origin
+from llmcore.types import Attempt, GenerationRequest, ModelInfo, Usage
+
+MAX_TENANTS = 10_000
+OWN_CONNECTIONS = 200
+_THOUSAND = 1000
+_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+
+
+class ManagerBackend:
+    """The gateway's `Backend` over one manager. default_models: a good first model by kind, for the settings."""
+
+    def __init__(
+        self, manager: ProviderManager, config: GatewayConfig, default_models: Mapping[str, str] | None = None
+    ) -> None:
+        self._manager = manager
+        self._rules = {
+            local: Rules(local, frozenset(config.local_servers), config.allow_http) for local in (True, False)
+        }
+        self._default_models = default_models or {}
+        self._tenants: dict[str, ProviderManager] = {}
+        self._fixed: tuple[object, tuple[SystemProvider, ...]] | None = None
+        self._prices = PriceBook()
+        self._last: ContextVar[tuple[Attempt, ...]] = ContextVar("llmcore_last_attempts", default=())
+        manager.ledger.listen(self._noted)
+
+    # ------------------------------------------------------------------------------------- the system
+
+    @property
+    def system(self) -> LlmProvider:
+        return self._manager
+
+    def tenant(self, user_id: str, /) -> LlmProvider:
+        """The manager with a retry budget of this user's own; all else is shared (T21)."""
+        manager, fleet = self._tenants.get(user_id), self._manager.fleet
+        if manager is None or manager.fleet is not fleet:
+            fresh = copy(self._manager)
+            same = manager is not None and manager.fleet.fallback.budget == fleet.fallback.budget
+            fresh.budget = manager.budget if manager and same else Budget(fleet.fallback.budget)
+            if manager is None and len(self._tenants) >= MAX_TENANTS:
+                del self._tenants[next(iter(self._tenants))]
+            self._tenants[user_id] = manager = fresh
+        return manager
+
+    def last_attempts(self) -> tuple[Attempt, ...]:
+        return self._last.get()
+
+    def providers(self) -> Sequence[SystemProvider]:
+        fleet = self._manager.fleet
+        if self._fixed is None or self._fixed[0] is not fleet:
+            made = tuple(
+                SystemProvider(
+                    guard.name, guard.provider.provider_type, _is_local(guard.provider.provider_type)
+                )
+                for guard in fleet.guards
+            )
+            self._fixed = (fleet, made)
+        return self._fixed[1]
+
+    def views(self) -> Sequence[ProviderView]:
+        return [_view(guard) for guard in self._manager.fleet.guards]
+
+    def cost(self, model: str | None, usage: Usage, /) -> Decimal | None:
+        fleet = self._manager.fleet
+        try:
+            choices = fleet.arranged(model, ())
+        except InvalidRequestError:
+            return None
+        costs = [fleet.guards[choice.index].cost(choice.model, usage) for choice in choices]
+        return max((cost for cost in costs if cost is not None), default=None)
+
+    def explain(self, request: GenerationRequest, /) -> Mapping[str, Any]:
+        return asdict(self._manager.explain(request))
+
+    async def reload(self, source: object, /) -> None:
+        await self._manager.reload(source)
+
+    async def aclose(self) -> None:
+        await self._manager.aclose()
+
+    # -------------------------------------------------------------------------------------- the kinds
+
+    def kinds(self) -> Sequence[KindInfo]:
+        return [self._kind(place) for place in places()]
+
+    def price(self, kind: str, model: str | None, /) -> PriceTag:
+        def dollars(usage: Usage) -> Decimal | None:
+            cost = self._prices.cost(kind, model, usage)
+            return None if cost is None else cost * _THOUSAND
+
+        return PriceTag(dollars(Usage(_THOUSAND, 0)), dollars(Usage(0, _THOUSAND)))
+
+    def known(self, kind: str, /) -> Sequence[ModelInfo]:
+        """From the list of prices, where it is installed."""
+        from llmcore.serving.catalogue import priced_models
+
+        return priced_models(kind)
+
+    def _kind(self, place: Place) -> KindInfo:
+        return KindInfo(
+            place.kind,
+            place.title or place.kind.replace("_", " ").title(),
+            place.local,
+            place.base_url,
+            place.base_url is None,
+            place.key_env[0] if place.key_env else None,
+            place.key_required,
+            self._default_models.get(place.kind),
+            place.wire.features,
+        )
+
+    # ------------------------------------------------------------------------------------- users' own
+
+    def make(self, config: ProviderConfig, /) -> LlmProvider:
+        """One provider behind a manager of its own (so with its own retries and breaker). Nothing of our environment,
+        no key and no address, is given to it (T17). Raises ConfigurationError, BadRequest for an address.
+        """
+        place = find(config.provider)
+        rules = self._rules[place.local]
+        site = checked(config.base_url or place.base_url or "", rules)
+        bound = evolve(config, base_url=site.url)
+        transport = FastTransport(
+            admit=partial(admit, local=place.local, host=site.host, trusted=place.trusted_hosts),
+            limits=Limits(max_open=OWN_CONNECTIONS),
+        )
+        fallback = FallbackConfig(max_retries=1)
+        manager = create_manager(LlmConfig((bound,), fallback), transport=transport, environ={})
+        manager.ledger.listen(self._noted)
+        return manager
+
+    def _noted(self, _: int, attempts: tuple[Attempt, ...]) -> None:
+        self._last.set(attempts)
+
+
+def admit(
+    origin: Origin, addresses: Sequence[str], *, local: bool, host: str, trusted: Sequence[str] = ()
+) -> None:
+    """Refuse to dial what T1 and T2 refuse, and any host that the key was not entered for (T4)."""
+    ours = origin.host == host or any(
+        origin.host == name or origin.host.endswith("." + name) for name in trusted
+    )
+    reason = "is not the one that was entered" if not ours else refusal(addresses, local=local)
+    if reason is not None:
+        raise EndpointError(f"the address of this provider {reason}; it is not asked", phase="connect")
+
+
+def _is_local(kind: str) -> bool:
+    return any(place.kind == kind and place.local for place in places())
+
+
+def _view(guard: Guard) -> ProviderView:
+    stats, routing = guard.stats(), guard.routing
+    ended = stats.successes + stats.failures
+    states = sorted({line.breaker.state for line in guard.lines.values()} - {"closed"})
+    return ProviderView(
+        name=guard.name,
+        kind=guard.provider.provider_type,
+        state=stats.state,
+        breaker=", ".join(states) or "closed",
+        in_flight=stats.in_flight,
+        requests=stats.requests,
+        failures=stats.failures,
+        success_rate=stats.successes / ended if ended else None,
+        first_token_mean_s=stats.first_token_mean_s,
+        first_token_p95_s=stats.first_token_p95_s,
+        latency_p50_s=stats.latency_p50_s,
+        latency_p95_s=stats.latency_p95_s,
+        cost_usd=stats.cost_usd,
+        last_error=None
+        if stats.last_error is None
+        else _ADDRESS.sub("(address)", redact(stats.last_error))[:300],
+        text_model=routing.text_model,
+        embedding_model=routing.embedding_model,
+        models=dict(routing.models),
+        local=_is_local(guard.provider.provider_type),
+        priority=routing.priority,
+    )

@@ -1,0 +1,44 @@
+"""Models that are known without asking anybody: those in the list of the `prices` extra, once that is loaded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+
+from llmcore.types import ModelInfo
+
+_VENDORS = {
+    "openai_responses": "openai",
+    "azure_openai": "azure",
+    "gemini": "google",
+    "xai": "x-ai",
+}
+"""Our kinds where that list has another word for the vendor."""
+
+_NO_CHAT = ("embedding", "tts", "whisper", "transcribe", "dall-e", "moderation", "image", "realtime", "audio")
+
+
+def priced_models(kind: str) -> Sequence[ModelInfo]:
+    """The vendor's models that are not retired, with name and context window; () before `prices.warm` has run."""
+    return _listed(kind) if "genai_prices.data_snapshot" in sys.modules else ()
+
+
+@lru_cache(maxsize=64)
+def _listed(kind: str) -> tuple[ModelInfo, ...]:
+    snapshot = sys.modules["genai_prices.data_snapshot"].get_snapshot()
+    vendor = _VENDORS.get(kind, kind)
+    found = next((one for one in snapshot.providers if one.id == vendor), None)
+    if found is None:
+        return ()
+    return tuple(
+        ModelInfo(
+            model.id,
+            kind,
+            display_name=model.name,
+            context_window=model.context_window,
+            capabilities=frozenset(("embeddings",)) if "embedding" in model.id else None,
+        )
+        for model in found.models
+        if not model.deprecated and not any(word in model.id for word in _NO_CHAT[1:])
+    )
