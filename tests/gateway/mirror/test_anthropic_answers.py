@@ -1,0 +1,335 @@
+"""Anthropic's answers and streams: exact forms, endings, unknown figures, failures, and the official client's eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import anthropic
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmcore import errors
+from llmcore.errors import ProviderError, StreamInterruptedError
+from llmcore.gateway.errors import Unavailable
+from llmcore.gateway.mirror.anthropic import AnthropicMirror
+from llmcore.gateway.mirror.anthropic_stream import AnthropicEvents
+from llmcore.gateway.mirror.base import Asked
+from llmcore.types import (
+    Continued,
+    Event,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    GenerationResponse,
+    Image,
+    Message,
+    Part,
+    PartDelta,
+    Refusal,
+    Restarted,
+    Text,
+    TextDelta,
+    ThinkingDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from llmcore.wire.anthropic import AnthropicWire
+from llmcore.wire.framing import ServerSentEvents
+from tests.gateway.mirror import nouns
+
+MIRROR = AnthropicMirror()
+ASKED = Asked(GenerationRequest("?", model="asked"))
+
+
+def encoded(*parts: Part, finish: FinishReason = "stop", **fields: Any) -> dict[str, Any]:
+    response = GenerationResponse(Message("assistant", parts), finish, **fields)
+    found: dict[str, Any] = nouns.through_json(MIRROR.encode_response(response, ASKED, id="x", created=0))
+    return found
+
+
+def encoder() -> AnthropicEvents:
+    return MIRROR.event_encoder(ASKED, id="x", created=0)
+
+
+def streamed(*events: Event) -> list[dict[str, Any]]:
+    feeding = encoder()
+    return parsed(map(feeding.feed, events))
+
+
+def parsed(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
+    found = []
+    for name, data in ServerSentEvents().feed(b"".join(chunks)):
+        value = nouns.body_of(data)
+        assert value["type"] == name
+        found.append(value)
+    return found
+
+
+def kinds(messages: list[dict[str, Any]]) -> list[str]:
+    return [f"{message['type']} {message.get('index', '')}".strip() for message in messages]
+
+
+def test_a_plain_answer() -> None:
+    usage = Usage(input_tokens=10, output_tokens=3, cached_tokens=4)
+    assert encoded(Text("Hi"), usage=usage, model="m") == {
+        "id": "msg_x",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [{"type": "text", "text": "Hi"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "stop_details": None,
+        "usage": {
+            "input_tokens": 6,
+            "cache_creation_input_tokens": None,
+            "cache_read_input_tokens": 4,
+            "output_tokens": 3,
+        },
+    }
+
+
+def test_unknown_figures_are_null_but_where_the_wire_demands_a_number() -> None:
+    assert encoded(Text("Hi"))["usage"] == {
+        "input_tokens": 0,
+        "cache_creation_input_tokens": None,
+        "cache_read_input_tokens": None,
+        "output_tokens": 0,
+    }
+
+
+def test_the_model_is_the_one_asked_for_where_nobody_said_another() -> None:
+    assert encoded(Text("Hi"))["model"] == "asked"
+
+
+@pytest.mark.parametrize(
+    ("finish", "raw", "said"),
+    [
+        ("stop", "stop", "end_turn"),
+        ("stop", "stop_sequence", "stop_sequence"),
+        ("length", "length", "max_tokens"),
+        ("length", "model_context_window_exceeded", "model_context_window_exceeded"),
+        ("tool_calls", "tool_calls", "tool_use"),
+        ("content_filter", "SAFETY", "refusal"),
+        ("pause", None, "pause_turn"),
+        ("error", None, "max_tokens"),
+        ("unknown", None, "end_turn"),
+    ],
+)
+def test_every_ending_has_a_word(finish: FinishReason, raw: str | None, said: str) -> None:
+    assert encoded(Text("Hi"), finish=finish, raw_finish_reason=raw)["stop_reason"] == said
+
+
+def test_an_unknown_ending_with_a_call_is_one_to_be_answered() -> None:
+    assert encoded(ToolCall("t", "f"), finish="unknown")["stop_reason"] == "tool_use"
+
+
+def test_a_refusal_is_told_beside_the_reason() -> None:
+    value = encoded(Refusal("I will not."), finish="stop")
+    assert (value["content"], value["stop_reason"]) == ([], "refusal")
+    assert value["stop_details"]["explanation"] == "I will not."
+
+
+def test_arguments_that_are_no_object_come_back_as_they_were() -> None:
+    value = encoded(ToolCall("t", "f", "[1"), finish="tool_calls")
+    assert value["content"][0]["input"] == {"INVALID_JSON": "[1"}
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": value["content"]}]
+    request = MIRROR.decode_request({"model": "m", "max_tokens": 9, "messages": turns}).request
+    assert request.messages[1].parts == (ToolCall("t", "f", "[1"),)
+
+
+def test_what_the_wire_cannot_hold_is_left_out() -> None:
+    assert encoded(Image(data=b"x", media_type="image/png"), Text("Hi"))["content"] == [
+        {"type": "text", "text": "Hi"}
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------ streams
+
+
+def test_a_stream_of_text() -> None:
+    usage = Usage(input_tokens=10, output_tokens=3, cached_tokens=4)
+    found = streamed(TextDelta("Hel"), TextDelta("lo"), TextDelta(""), Finished("stop", "stop", usage))
+    assert kinds(found) == [
+        "message_start",
+        "content_block_start 0",
+        "content_block_delta 0",
+        "content_block_delta 0",
+        "content_block_stop 0",
+        "message_delta",
+        "message_stop",
+    ]
+    assert found[0]["message"]["usage"] == {
+        "input_tokens": 0,
+        "cache_creation_input_tokens": None,
+        "cache_read_input_tokens": None,
+        "output_tokens": 0,
+    }
+    assert found[-2]["usage"]["input_tokens"] == 6
+    assert found[-2]["usage"]["output_tokens"] == 3
+
+
+def test_input_that_nobody_counted_is_left_out_of_the_end() -> None:
+    assert "input_tokens" not in streamed(TextDelta("x"), Finished("stop"))[-2]["usage"]
+
+
+def test_calls_that_are_written_one_after_the_other_are_blocks_one_after_the_other() -> None:
+    events = [
+        ToolCallDelta(0, "a", "f", '{"x":'),
+        ToolCallDelta(0, arguments="1}"),
+        ToolCallDelta(1, "b", "g", "{}"),
+        Finished("tool_calls"),
+    ]
+    assert kinds(streamed(*events))[1:-2] == [
+        "content_block_start 0",
+        "content_block_delta 0",
+        "content_block_delta 0",
+        "content_block_stop 0",
+        "content_block_start 1",
+        "content_block_delta 1",
+        "content_block_stop 1",
+    ]
+
+
+def test_calls_that_are_written_side_by_side_stay_open_until_they_are_whole() -> None:
+    events = [
+        ToolCallDelta(0, "a", "f", '{"x":'),
+        ToolCallDelta(1, "b", "g", '{"y":'),
+        ToolCallDelta(0, arguments="1}"),
+        ToolCallDelta(1, arguments="2}"),
+        Finished("tool_calls"),
+    ]
+    assert kinds(streamed(*events))[1:-2] == [
+        "content_block_start 0",
+        "content_block_delta 0",
+        "content_block_start 1",
+        "content_block_delta 1",
+        "content_block_delta 0",
+        "content_block_delta 1",
+        "content_block_stop 0",
+        "content_block_stop 1",
+    ]
+
+
+def test_a_call_begins_when_its_name_is_known() -> None:
+    found = streamed(
+        ToolCallDelta(0, "a", None, '{"x"'), ToolCallDelta(0, None, "f", ":1}"), Finished("tool_calls")
+    )
+    assert found[1]["content_block"] == {"type": "tool_use", "id": "a", "name": "f", "input": {}}
+    assert found[2]["delta"]["partial_json"] == '{"x":1}'
+
+
+def test_a_call_without_a_name_is_said_at_the_end() -> None:
+    assert "content_block_start 0" in kinds(streamed(ToolCallDelta(0, "a"), Finished("tool_calls")))
+
+
+def test_starting_anew_is_silent_while_nothing_was_sent() -> None:
+    feeding = encoder()
+    assert feeding.feed(Restarted("b")) == b""
+    assert parsed([feeding.feed(TextDelta("x"))])[0]["type"] == "message_start"
+
+
+@pytest.mark.parametrize(
+    "first", [TextDelta("x"), ThinkingDelta("x"), ToolCallDelta(0, "a", "f"), PartDelta(Refusal("x"))]
+)
+def test_what_was_sent_cannot_be_taken_back(first: Event) -> None:
+    feeding = encoder()
+    feeding.feed(first)
+    with pytest.raises(StreamInterruptedError) as caught:
+        feeding.feed(Restarted("b"))
+    said = parsed([feeding.fail(caught.value, request_id="r")])
+    assert [message["type"] for message in said] == ["error"]
+
+
+def test_going_on_is_silent() -> None:
+    feeding = encoder()
+    feeding.feed(TextDelta("a"))
+    assert feeding.feed(Continued("b")) == b""
+    assert kinds(parsed([feeding.feed(TextDelta("c"))])) == ["content_block_delta 0"]
+
+
+def test_keep_alive_is_a_ping_that_our_client_passes_over() -> None:
+    feeding = encoder()
+    body = feeding.keep_alive() + feeding.feed(TextDelta("a")) + feeding.keep_alive()
+    body += feeding.feed(Finished("stop"))
+    decoder = AnthropicWire().event_decoder(ASKED.request)
+    assert nouns.fold(decoder.feed(body)).text == "a"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.RateLimitError("slow down", retry_after=3),
+        errors.OverloadedError("busy"),
+        errors.ContextLengthError("prompt is too long: 9 > 8"),
+        errors.QuotaExhaustedError("no money"),
+        errors.ModelNotFoundError("which?"),
+    ],
+)
+def test_a_failure_in_a_stream_is_the_same_failure_for_our_client(error: ProviderError) -> None:
+    feeding = encoder()
+    decoder = AnthropicWire().event_decoder(ASKED.request)
+    decoder.feed(feeding.feed(TextDelta("a")) + feeding.fail(error, request_id="r1"))
+    assert type(decoder.error) is type(error)
+    assert decoder.error is not None
+    assert decoder.error.request_id == "r1"
+
+
+@given(st.lists(st.sampled_from([TextDelta("a"), TextDelta(""), ThinkingDelta("b"), ToolCallDelta(0, "a", "f", "{}"), PartDelta(Refusal("r"))]), max_size=8))  # fmt: skip
+def test_blocks_are_begun_once_and_ended_once_whatever_comes(events: list[Event]) -> None:
+    found = streamed(*events, Finished("stop"))
+    begun = [message["index"] for message in found if message["type"] == "content_block_start"]
+    ended = [message["index"] for message in found if message["type"] == "content_block_stop"]
+    assert begun == sorted(begun) == list(range(len(begun)))
+    assert sorted(ended) == begun
+    assert kinds(found)[-2:] == ["message_delta", "message_stop"]
+
+
+# ------------------------------------------------------------------------------------------- the official client
+
+
+def client(body: bytes) -> anthropic.Anthropic:
+    headers = {"content-type": "text/event-stream"}
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, content=body))
+    return anthropic.Anthropic(
+        api_key="k", base_url="http://gateway", http_client=httpx2.Client(transport=transport), max_retries=0
+    )
+
+
+def test_the_official_client_folds_a_stream_to_the_message() -> None:
+    feeding = encoder()
+    events: list[Event] = [
+        ThinkingDelta("hm"),
+        ThinkingDelta("", "sig", origin="anthropic"),
+        TextDelta("Hel"),
+        TextDelta("lo"),
+        ToolCallDelta(0, "a", "f", '{"x":1}'),
+        ToolCallDelta(1, "b", "g", "{}"),
+        Finished("tool_calls", "tool_use", Usage(10, 5, 4, 1)),
+    ]
+    body = feeding.keep_alive() + b"".join(map(feeding.feed, events))
+    with (
+        client(body) as sdk,
+        sdk.messages.stream(model="m", max_tokens=9, messages=[{"role": "user", "content": "?"}]) as stream,
+    ):
+        message = stream.get_final_message()
+    content = [block.model_dump(exclude_none=True) for block in message.content]
+    assert [block["type"] for block in content] == ["thinking", "text", "tool_use", "tool_use"]
+    assert (content[0]["signature"], content[1]["text"], content[2]["input"]) == ("sig", "Hello", {"x": 1})
+    assert message.stop_reason == "tool_use"
+    assert (message.usage.input_tokens, message.usage.output_tokens) == (5, 5)
+
+
+def test_the_official_client_raises_what_a_stream_ends_with() -> None:
+    feeding = encoder()
+    body = feeding.feed(TextDelta("Hel")) + feeding.fail(Unavailable("full"), request_id="r")
+    with (
+        client(body) as sdk,
+        pytest.raises(anthropic.APIStatusError, match="full"),
+        sdk.messages.stream(model="m", max_tokens=9, messages=[{"role": "user", "content": "?"}]) as stream,
+    ):
+        stream.get_final_message()
