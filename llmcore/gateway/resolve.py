@@ -35,6 +35,7 @@ class OwnSettings:
     """What a user chose. make: their own provider, None where they use the system's key for that kind.
 
     provider: the kind, or the name of a system provider. local: whether its own provider is a server in our network.
+    owner: whose they are, "" for those that an administrator set for everybody.
     """
 
     version: int
@@ -45,6 +46,7 @@ class OwnSettings:
     max_tokens: int | None = None
     make: Callable[[], Awaitable[LlmProvider]] | None = None
     local: bool = False
+    owner: str = ""
 
 
 @frozen
@@ -145,8 +147,8 @@ class Resolver:
         return await self._target(narrowed, wanted, request.extra), changed
 
     async def settings_changed(self, user_id: str) -> None:
-        """Forget what the user had chosen; running calls end as they began."""
-        self._settings.forget(lambda key, _: key == user_id)
+        """Forget what the user ("": everybody) had chosen; running calls end as they began."""
+        self._settings.forget(lambda key, _: user_id in {"", key})
         await self._own.forget(user_id)
 
     def session_changed(self, user_id: str, session_id: str) -> None:
@@ -223,7 +225,7 @@ class Resolver:
             return Target(self._backend.tenant(wanted.principal.user_id))
         assert use.make is not None
         try:
-            lease = await self._own.lease(wanted.principal.user_id, use.version, use.make)
+            lease = await self._own.lease(use.owner, use.version, use.make)
         except ConfigurationError as error:
             raise BadRequest(f"your settings cannot work: {error}", code="invalid_settings") from None
         return Target(lease.provider, lease)
