@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -153,17 +154,8 @@ def test_one_wrong_value_anywhere_is_read_or_refused_with_a_path(
     mirror: Any, body: dict[str, Any], data: st.DataObject
 ) -> None:
     place = data.draw(st.sampled_from(places(body)))
-    broken = replaced(body, place, data.draw(json_values))
-    try:
-        asked = mirror.decode_request(broken)
-    except BadRequest as error:
-        assert error.param
-        assert error.message.startswith(error.param)
-        return
-    try:
-        as_generation_request(asked.request)
-    except InvalidRequestError as error:
-        assert error.message
+    error = complaint(mirror, replaced(body, place, data.draw(json_values)))
+    assert error is None or (error.param and error.message.startswith(error.param))
 
 
 @BODIES
@@ -173,7 +165,16 @@ def test_one_wrong_value_anywhere_is_read_or_refused_with_a_path(
     )
 )
 def test_junk_is_refused_with_a_path(mirror: Any, body: dict[str, Any], junk: dict[str, Any]) -> None:
+    error = complaint(mirror, junk)
+    assert error is None or error.param
+
+
+def complaint(mirror: Any, body: dict[str, Any]) -> BadRequest | None:
+    """Why the mirror does not take a body; what it takes may only be refused by our own check."""
     try:
-        mirror.decode_request(junk)
+        request = mirror.decode_request(body).request
     except BadRequest as error:
-        assert error.param
+        return error
+    with suppress(InvalidRequestError):
+        as_generation_request(request)
+    return None
