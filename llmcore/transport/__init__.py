@@ -1,1 +1,1 @@
-"""How bytes move: a two-method seam, and one file per HTTP library."""
+"""How bytes move: a two-method seam; httpx behind it, and one of our own over asyncio."""
