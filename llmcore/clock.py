@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from asyncio import AbstractEventLoop, Task, get_running_loop
+from asyncio import get_running_loop
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import anyio
+
+from llmcore.alarms import Alarms
 
 
 class Clock(Protocol):
@@ -32,6 +34,11 @@ class Alarming(Protocol):
 class SystemClock:
     """The event loop's own clock, so that a loop with simulated time simulates ours too."""
 
+    __slots__ = ("_alarms",)
+
+    def __init__(self) -> None:
+        self._alarms: Alarms | None = None
+
     def now(self) -> float:
         try:
             return get_running_loop().time()  # as anyio.current_time, at a fifth of its cost
@@ -43,32 +50,13 @@ class SystemClock:
 
     def alarm(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None] | None:
         try:
-            return _Alarm(get_running_loop(), seconds, callback).stop
+            loop = get_running_loop()
         except RuntimeError:  # another loop than asyncio's
             return None
-
-
-class _Alarm:
-    """A timer whose callback runs inside a task, as whatever asks for the current task needs it; it ends with its first step."""
-
-    __slots__ = ("_callback", "_loop", "_task", "_timer")
-
-    def __init__(self, loop: AbstractEventLoop, seconds: float, callback: Callable[[], None]) -> None:
-        self._callback: Callable[[], None] | None = callback
-        self._loop = loop
-        self._task: Task[None] | None = None
-        self._timer = loop.call_later(seconds, self._ring)
-
-    def stop(self) -> None:
-        self._callback = None
-        self._timer.cancel()
-
-    def _ring(self) -> None:
-        self._task = self._loop.create_task(self._call())
-
-    async def _call(self) -> None:
-        if self._callback is not None:
-            self._callback()
+        alarms = self._alarms
+        if alarms is None or alarms.loop is not loop:
+            alarms = self._alarms = Alarms(loop)
+        return alarms.set(seconds, callback)
 
 
 def wall_clock() -> float:

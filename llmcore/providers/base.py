@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from decimal import Decimal
 from typing import TypeVar
 
-from anyio import CancelScope, move_on_after
+from anyio import CancelScope, current_effective_deadline, current_time
 from attrs import evolve
 
 from llmcore._version import __version__
-from llmcore.check import as_embedding_request, as_generation_request, new_request
+from llmcore.check import amended, as_embedding_request, as_generation_request, new_request
 from llmcore.clock import Clock, SystemClock
 from llmcore.config import KeyConfig, ProviderConfig, Routing, Timeouts
 from llmcore.errors import (
@@ -49,6 +50,7 @@ MAX_PAGES = 200
 MAX_MODEL_NAME = 512
 FIRST_TOKEN = 60.0
 LOCAL_FIRST_TOKEN = 300.0
+UNLIMITED = nullcontext()
 
 Q = TypeVar("Q", GenerationRequest, EmbeddingRequest)
 R = TypeVar("R", GenerationResponse, EmbeddingResponse)
@@ -314,7 +316,7 @@ class HttpProvider:
         if not config.extra and wanted == (request.model, request.max_tokens, request.temperature):
             return request
         extra = {**config.extra, **request.extra} if config.extra else request.extra
-        return evolve(request, model=model, max_tokens=max_tokens, temperature=temperature, extra=extra)
+        return amended(request, model=model, max_tokens=max_tokens, temperature=temperature, extra=extra)
 
     async def _generate(self, request: GenerationRequest, trace: Trace) -> GenerationResponse:
         encoded = self.encode(lambda: self.wire.encode_generate(request, stream=False))
@@ -377,12 +379,13 @@ class HttpProvider:
             self.meter.broke_off(exc)
             raise
 
-    def _within(self, deadline: float | None) -> CancelScope:
-        """The limit of one call. Raises TotalTimeout where no time is left."""
+    def _within(self, deadline: float | None) -> AbstractContextManager[object]:
+        """The limit of one call; none of our own where the caller's ends sooner. Raises TotalTimeout where no time is left."""
         limit = self.limit(deadline)
         if limit <= 0:
             raise self.total_timeout(deadline)
-        return move_on_after(limit)
+        ends = current_time() + limit
+        return UNLIMITED if current_effective_deadline() <= ends else CancelScope(deadline=ends)
 
     def _done(self, response: R, trace: Trace, began: float) -> R:
         """The answer as it is handed out."""
