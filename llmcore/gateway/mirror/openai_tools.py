@@ -7,6 +7,8 @@ from typing import Any
 
 from attrs import define
 
+from llmcore.check import check_schema
+from llmcore.errors import InvalidRequestError
 from llmcore.gateway.mirror import read
 from llmcore.types import Tool
 
@@ -24,6 +26,12 @@ class Tools:
     def read_tools(self, value: object) -> None:
         found = read.a_list(value, "tools", most=read.MAX_TOOLS)
         self.tools = tuple(_tool(item, f"tools[{index}]") for index, item in enumerate(found))
+        names = [tool.name for tool in self.tools]
+        if len({*names}) < len(names):
+            twice = next(index for index, name in enumerate(names) if name in names[:index])
+            read.fail(
+                f"tools[{twice}].function.name", f"{names[twice]!r} is given twice", code="invalid_value"
+            )
 
     def read_choice(self, value: object) -> None:
         at = "tool_choice"
@@ -74,11 +82,30 @@ def _tool(value: object, at: str) -> Tool:
             code="invalid_value",
         )
     function, at = read.need_obj(told, "function", at), f"{at}.function"
-    name, strict = read.need_string(function, "name", at), read.boolean(function, "strict", at)
+    name, strict = _name(function, at), read.boolean(function, "strict", at)
     description, parameters = (
         read.string(function, "description", at) or "",
         read.obj(function, "parameters", at),
     )
     if parameters is None:
         return Tool(name, description, strict=strict)
-    return Tool(name, description, parameters, strict)
+    return Tool(name, description, checked_schema(parameters, f"{at}.parameters", top="object"), strict)
+
+
+def _name(function: Mapping[str, Any], at: str) -> str:
+    name = read.need_string(function, "name", at)
+    if not name or not all(char.isalnum() or char in "_-." for char in name):
+        read.fail(
+            f"{at}.name", f"{name[:80]!r} must be letters, digits, '_', '-' or '.'", code="invalid_value"
+        )
+    return name
+
+
+def checked_schema(schema: dict[str, Any], at: str, *, top: str | None = None) -> dict[str, Any]:
+    """A JSON schema that can be one. Raises BadRequest with the path of the fault in it."""
+    try:
+        check_schema(schema, at, top=top)
+    except InvalidRequestError as exc:
+        param, _, sentence = exc.message.partition(": ")
+        read.fail(param, sentence, code="invalid_schema")
+    return schema

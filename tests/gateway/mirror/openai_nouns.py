@@ -106,7 +106,7 @@ def thoughts(draw: st.DrawFn) -> Thinking:
 def answers(draw: st.DrawFn) -> tuple[Message, ...]:
     """A turn of the assistant, with the results of its calls."""
     asked = draw(calls(signed=True))
-    parts: list[Part] = [draw(thoughts())] if asked and draw(st.booleans()) else []
+    parts: list[Part] = [*draw(st.lists(thoughts(), max_size=1))] if asked else []
     parts += draw(st.lists(texts.map(Text), max_size=1))
     parts += draw(st.lists(texts.map(Refusal), max_size=1))
     parts += draw(st.lists(words.map(lambda word: opaque_sound({"id": word})), max_size=1))
@@ -146,7 +146,7 @@ extras = st.fixed_dictionaries(
 @st.composite
 def requests(draw: st.DrawFn) -> GenerationRequest:
     names = draw(st.lists(words, max_size=3, unique=True))
-    strict = st.none() | st.booleans()
+    strict: st.SearchStrategy[bool | None] = st.none() | st.booleans()
     tools = tuple(Tool(name, draw(st.just("") | texts), draw(schemas), draw(strict)) for name in names)
     choices = st.sampled_from([None, "auto", "none", "required", *names])
     messages = draw(conversations())

@@ -226,6 +226,18 @@ def test_t1_no_request_says_where_it_goes_or_with_which_key(field: str) -> None:
             "tools[0].function.parameters",
         ),
         ("tools", [{"type": "function", "function": {"name": "f", "strict": 1}}], "tools[0].function.strict"),
+        ("tools", [{"type": "function", "function": {"name": "a b"}}], "tools[0].function.name"),
+        ("tools", [{"type": "function", "function": {"name": "f"}}] * 2, "tools[1].function.name"),
+        (
+            "tools",
+            [{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}],
+            "tools[0].function.parameters.type",
+        ),
+        (
+            "response_format",
+            {"type": "json_schema", "json_schema": {"schema": {"properties": {"a": {"type": "text"}}}}},
+            "response_format.json_schema.schema.properties.a.type",
+        ),
         ("tool_choice", "always", "tool_choice"),
         ("tool_choice", 5, "tool_choice"),
         ("tool_choice", {"type": "custom"}, "tool_choice.type"),
@@ -397,7 +409,8 @@ def test_an_answer_with_reasoning_refusal_and_parts() -> None:
 
 
 def test_an_empty_answer_is_an_empty_message() -> None:
-    for content in (None, "", []):
+    contents: list[Any] = [None, "", []]
+    for content in contents:
         assert turn(role="assistant", content=content) == Message("assistant", ())
 
 

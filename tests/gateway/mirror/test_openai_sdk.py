@@ -216,9 +216,10 @@ def test_a_refusal_in_a_stream() -> None:
 def test_an_error_inside_a_stream_is_raised() -> None:
     with client_of(Gateway([TextDelta("he"), OverloadedError("full")])) as client:
         chunks = client.chat.completions.create(model="m", messages=HELLO, stream=True)
-        seen = []
+        seen: list[str | None] = []
         with pytest.raises(openai.APIError, match="full") as caught:
             seen.extend(chunk.choices[0].delta.content for chunk in chunks)
+        assert seen[-1] == "he"
         assert caught.value.code == "server_is_overloaded"
 
 
