@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 REAL   := .venv-real
 
-.PHONY: help demo test test-long check bench bench-full test-real format clean
+.PHONY: help demo test test-long check bench bench-full test-real test-services format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -42,6 +42,9 @@ bench-full: $(STAMP)  ## every case and every client, the targets, plots in benc
 test-real: $(STAMP)  ## against a real model engine with tiny random weights, installed on the spot
 	@$(BIN)/python tests/real/setup.py $(REAL)
 	@LLMCORE_REAL_PYTHON=$(REAL)/bin/python $(BIN)/python -m pytest tests/real -m real
+
+test-services: $(STAMP)  ## against real servers (PostgreSQL) of this machine's own packages; what is missing is skipped and said
+	@LLMCORE_SERVICES=1 $(BIN)/python -m pytest tests/services -m services
 
 format: $(STAMP)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

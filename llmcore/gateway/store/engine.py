@@ -1,7 +1,7 @@
 """One open database: SQLite in a file (WAL, only its owner can read it), or PostgreSQL by its URL.
 
 `read` and `write` give a connection inside a transaction. A write on SQLite takes the lock at once, and writers of this
-process wait for each other in order; the end of a transaction is never cut by a cancellation.
+process wait for each other in order; a transaction that has begun is never cut by a cancellation, so keep it short.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from llmcore.secret import Secret
 BUSY_MS = 10_000
 """How long SQLite waits for another process that writes."""
 
+PATIENCE_S = 15.0
+
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "postgresql": "postgresql+asyncpg",
@@ -33,16 +35,19 @@ _WRITE = "llmcore_write"
 
 
 class Database:
-    """An open database. `where` names it without a password; `close` it in the end."""
+    """An open database. `where` names it without a password; `close` it in the end.
 
-    def __init__(self, url: Secret | str) -> None:
+    patience: seconds that PostgreSQL may take for one statement, None for any time.
+    """
+
+    def __init__(self, url: Secret | str, *, patience: float | None = PATIENCE_S) -> None:
         self._url = read_url(url)
         self.sqlite: bool = self._url.get_backend_name() == "sqlite"
         self.where: str = self._url.render_as_string(hide_password=True)
         self._drivers = driver_errors()
         if self.sqlite:
             make_private(Path(self._url.database or ""))
-        self._engine = _engine(self._url)
+        self._engine = _engine(self._url, patience)
         self._writer = self._engine.execution_options(**{_WRITE: True})
         self._turn = anyio.Lock() if self.sqlite else nullcontext()
 
@@ -67,16 +72,16 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        with translated(self.where, self._drivers):
+        # Shielded as a whole: a statement that was sent is waited for, as drivers tear their connection down where they
+        # are cut in the middle. It is short: statements and waits end by their own timeouts.
+        with translated(self.where, self._drivers), anyio.CancelScope(shield=True):
             connection = await engine.connect()
             try:
                 await connection.begin()
                 yield connection
-                with anyio.CancelScope(shield=True):
-                    await connection.commit()
+                await connection.commit()
             finally:
-                with anyio.CancelScope(shield=True):
-                    await connection.close()  # rolls back what was not committed
+                await connection.close()  # rolls back what was not committed
 
     async def close(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -108,10 +113,10 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
 
 
-def _engine(url: URL) -> AsyncEngine:
+def _engine(url: URL, patience: float | None) -> AsyncEngine:
     options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": 10.0}
     if url.get_backend_name() != "sqlite":
-        wait = {"timeout": 5.0, "command_timeout": 30.0}
+        wait = {"timeout": 5.0, "command_timeout": patience}
         return create_async_engine(
             url, pool_size=5, max_overflow=5, pool_pre_ping=True, connect_args=wait, **options
         )

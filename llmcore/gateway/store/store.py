@@ -13,7 +13,7 @@ from llmcore.gateway.store.keys import VirtualKeys
 from llmcore.gateway.store.sealed import SealedValues
 from llmcore.gateway.store.sessions import Sessions
 from llmcore.gateway.store.settings import ConnectionTests, Settings
-from llmcore.gateway.store.upgrade import check_current, upgrade_database
+from llmcore.gateway.store.upgrade import check_current, upgrade
 from llmcore.gateway.store.usage import Usage
 from llmcore.gateway.store.users import OneTimeTokens, Users, WebSessions
 from llmcore.secret import Secret
@@ -51,12 +51,11 @@ async def open_store(url: Secret | str, *, migrate: bool = True) -> AsyncIterato
     migrate: bring it to the newest schema first; False raises StoreOutdated where it is not. Raises StoreError, in one
     line that says what to do, where the database cannot be used.
     """
+    if migrate:
+        await upgrade(url)
     database = Database(url)
     try:
-        if migrate:
-            await upgrade_database(database)
-        else:
-            await check_current(database)
+        await check_current(database)
         yield Store(database)
     finally:
         await database.close()

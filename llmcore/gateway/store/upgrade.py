@@ -24,7 +24,9 @@ async def upgrade(url: Secret | str, revision: str = HEAD) -> tuple[str | None, 
 
     Concurrent calls wait for each other. Raises StoreOutdated where the database is newer than that, StoreUnavailable.
     """
-    database = Database(url)
+    database = Database(
+        url, patience=None
+    )  # a step may take its time, and so may waiting for another process
     try:
         return await upgrade_database(database, revision)
     finally:
