@@ -57,7 +57,7 @@ STREAMS = [
         "paced", "stream at 2 ms, per event", "stream", "cpu_us", "µs",
         answer="paced", call="stream", settings={"concurrency": 4}, seconds=1.2,
     ),
-    Case("first-event", "call to first event", "first", "first_us", "µs", "first_event", "first", "stream", calls=100),
+    Case("first-event", "call to first event", "first", "first_us", "µs", "first_event", "first", "stream", calls=150),
 ]  # fmt: skip
 EMBEDDINGS = [
     Case(

@@ -1,51 +1,125 @@
-"""Results as Markdown: a table for each group of cases."""
+"""Results as Markdown: the targets, a table for each group of cases, who was measured on what."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from benchmarks.cases import CASES, Case
 from benchmarks.figures import difference
 from benchmarks.results import Results
-from benchmarks.roster import EVERYTHING, LEAF, MANAGER
+from benchmarks.roster import EVERYTHING, LEAF, MANAGER, ROSTER
+from benchmarks.targets import Verdict, verdicts
+
+TITLES = {
+    "start": "Starting: import over bare Python, and from the first import to the first answer",
+    "generate": "CPU per call, µs",
+    "stream": "CPU per event of a stream, µs",
+    "first": "From the call to the first event",
+    "embeddings": "CPU per batch of embeddings, µs",
+    "soak": "Memory that calls leave behind",
+    "failover": "Failover: added to a call whose first provider fails",
+    "providers": "CPU per call beside the number of providers, µs",
+    "in-flight": "CPU per call beside the number of calls in flight, µs",
+}
 
 
 def number(value: float) -> str:
-    """Three figures that count: 0.0123, 1.23, 12.3, 123, 12,345."""
+    """Three figures that count: 0.01, 1.23, 12.3, 123, 12,345."""
     size = abs(value)
     if size >= 100:
         return f"{value:,.0f}"
-    if size >= 10:
-        return f"{value:.1f}"
-    return f"{value:.2f}"
+    return f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
 def report(results: Results) -> str:
-    return tables(results) + "\n" + beside_the_leaf(results) + "\n"
+    """Everything that a run found, as one page."""
+    parts = [
+        targets(results),
+        *(f"## {TITLES[group]}\n\n{table(results, cases)}" for group, cases in grouped(results)),
+        beside_the_leaf(results),
+        failures(results),
+        measured(results),
+    ]
+    return "\n".join(part for part in parts if part)
 
 
-def tables(results: Results) -> str:
-    cases = [case for case in CASES.values() if case.name in results.samples]
-    groups = [*dict.fromkeys(case.group for case in cases)]
-    return "\n".join(table(results, [case for case in cases if case.group == group]) for group in groups)
+def grouped(results: Results) -> Iterator[tuple[str, list[Case]]]:
+    for group in TITLES:
+        cases = [case for case in CASES.values() if case.group == group and case.name in results.samples]
+        if cases:
+            yield group, cases
+
+
+def rows(head: list[str], body: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def targets(results: Results) -> str:
+    """Every target that this run could judge; where it measured none of a case, that is left out."""
+    found = [verdict for verdict in verdicts(results) if verdict.figure is not None]
+    if not found:
+        return ""
+    body = [[verdict.target, _shown(verdict), _limit(verdict), _judged(verdict)] for verdict in found]
+    met = sum(bool(verdict.met) for verdict in found)
+    head = f"## Targets: {met} of {len(found)} met\n\n"
+    return head + rows(["target, llmcore manager of 2", "measured", "limit", ""], body)
+
+
+def _shown(verdict: Verdict) -> str:
+    assert verdict.figure is not None
+    return f"{number(verdict.figure)} {verdict.unit}"
+
+
+def _limit(verdict: Verdict) -> str:
+    return f"{'≤' if verdict.at == 'most' else '≥'} {verdict.limit:,g} {verdict.unit}"
+
+
+def _judged(verdict: Verdict) -> str:
+    return "met" if verdict.missed_by is None else f"**missed** by {verdict.missed_by:.0%}"
 
 
 def table(results: Results, cases: list[Case]) -> str:
-    lines = ["| | " + " | ".join(f"{case.title}, {case.unit}" for case in cases) + " |"]
-    lines.append("|---|" + "---|" * len(cases))
-    lines += [
-        f"| {client} | " + " | ".join(cell(results, case, client) for case in cases) + " |"
-        for client in results.clients([case.name for case in cases])
+    if cases[0].group == "start":
+        columns = [
+            ("import", "wall_ms", "import, ms"),
+            ("import", "modules", "modules"),
+            ("import", "peak_mib", "memory, MiB"),
+            ("first-call", "wall_ms", "first answer, ms"),
+            ("first-call", "cpu_ms", "CPU, ms"),
+            ("first-call", "peak_mib", "memory, MiB"),
+        ]
+    elif cases[0].group == "failover":
+        columns = [
+            (case.name, figure, f"{case.fault}: {title}")
+            for case in cases
+            for figure, title in (
+                ("first_ms", "first, ms"),
+                ("later_ms", "later, ms"),
+                ("later_cpu_us", "later, CPU µs"),
+            )
+        ]
+    else:
+        columns = [(case.name, case.figure, f"{case.title}, {case.unit}") for case in cases]
+    names = [case.name for case in cases]
+    body = [
+        [client, *(cell(results, case, client, figure) for case, figure, _ in columns)]
+        for client in results.clients(names)
     ]
-    return "\n".join(lines) + "\n"
+    return rows(["", *(title for _, _, title in columns)], body)
 
 
-def cell(results: Results, case: Case, client: str) -> str:
-    if case.measure == "first_event":
-        usual, late = (results.pooled(case.name, client, case.figure, share) for share in (0.5, 0.99))
+def cell(results: Results, case: str, client: str, figure: str) -> str:
+    """Median and spread; "—" where a client cannot do a case."""
+    if CASES[case].measure == "first_event":
+        usual, late = (results.pooled(case, client, figure, share) for share in (0.5, 0.99))
         return "—" if usual is None or late is None else f"{number(usual)} (p99 {number(late)})"
-    found = results.spread(case.name, client, case.figure)
+    found = results.spread(case, client, figure)
     if found is None:
-        return "failed" if client in results.failures.get(case.name, {}) else "—"
+        return "failed" if client in results.failures.get(case, {}) else "—"
     middle, least, most = found
+    if figure == "modules":
+        return f"{middle:,.0f}"
     return f"{number(middle)} ({number(least)} to {number(most)})"
 
 
@@ -54,12 +128,38 @@ def beside_the_leaf(results: Results) -> str:
     lines = []
     for client in (MANAGER, EVERYTHING):
         for case in CASES.values():
-            if case.measure != "throughput":
-                continue
-            more = difference(
-                results.by_round(case.name, client, case.figure),
-                results.by_round(case.name, LEAF, case.figure),
-            )
-            if more is not None:
-                lines.append(f"{client}, {case.title}: {more:+.1f} µs above the bare leaf")
-    return "\n".join(lines)
+            if case.measure == "throughput":
+                mine, bare = (results.by_round(case.name, name, case.figure) for name in (client, LEAF))
+                more = difference(mine, bare)
+                if more is not None:
+                    lines.append(f"* {client}, {case.title}: {more:+.1f} µs above the bare leaf")
+    return "\n".join(["## The manager above the bare leaf", "", *lines, ""]) if lines else ""
+
+
+def failures(results: Results) -> str:
+    found = [
+        f"* {' / '.join(entry.name for entry in ROSTER if entry.venv == where) if not client else f'{client}, {where}'}: {reason}"
+        for where, reasons in results.failures.items()
+        for client, reason in reasons.items()
+    ]
+    return "\n".join(["## Not measured", "", *found, ""]) if found else ""
+
+
+def measured(results: Results) -> str:
+    """Machine, versions and upstreams."""
+    machine = results.machine
+    lines = [
+        "## Measured",
+        "",
+        f"* {results.taken}; {machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}.",
+        f"* Load average of the machine {machine['load']}; the benchmark itself keeps it between 1 and 2.",
+        "* A cell is the median of the rounds, and the least and greatest of them.",
+    ]
+    servers = dict.fromkeys(results.upstreams.values())
+    for server in servers:
+        if server != "none":
+            cases = ", ".join(case for case, name in results.upstreams.items() if name == server)
+            lines.append(f"* Answered by {server}: {cases}.")
+    for name, found in results.versions.items():
+        lines.append(f"* {name}: {', '.join(f'{package} {version}' for package, version in found.items())}.")
+    return "\n".join(lines) + "\n"

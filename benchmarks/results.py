@@ -49,6 +49,11 @@ class Results:
         values = [value for sample in self.samples.get(case, {}).get(client, []) for value in sample[figure]]
         return percentile(values, share) if values else None
 
+    def late(self, client: str) -> Rounds:
+        """How long the first event takes at worst: the 99th percentile of each round, µs."""
+        found = self.samples.get("first-event", {}).get(client, [])
+        return {sample["round"]: percentile(sample["first_us"], 0.99) for sample in found}
+
     def clients(self, cases: Sequence[str]) -> list[str]:
         """Those with a sample in any of the cases, in the order of the roster."""
         found = {client for case in cases for client in self.samples.get(case, {})}

@@ -20,7 +20,7 @@ class Entry:
 
     module: what a user imports; None where another row of the same environment stands for it. does: groups of cases.
     lacks: cases of these groups that it has no means for. settle: calls after which its failover has settled.
-    slow: takes part in two rounds of three. quick: is in `make bench`.
+    slow: takes part in fewer rounds. quick: is in `make bench`.
     """
 
     key: str
@@ -41,6 +41,10 @@ class Entry:
             and (case.measure != "import" or self.module is not None)
         )
 
+    def takes_turn(self, case: Case, turn: int) -> bool:
+        """Whether it takes part in a round; slow ones leave out every third, and soak once."""
+        return self.takes(case) and not (self.slow and (turn % 3 == 1 or (turn and case.measure == "soak")))
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -59,7 +63,7 @@ OPENAI = "openai SDK"
 PYDANTIC_AI = "pydantic-ai direct"
 ROUTER = "LiteLLM Router"
 BARE_LOOP = "bare loop over raw asyncio"
-FAILOVER_AT_ONCE = "llmcore, max_retries = 0, breaker off"
+FAILOVER_AT_ONCE = "llmcore, max_retries = 0, no breaker or pace"
 FAILOVER_NO_RETRIES = "llmcore, max_retries = 0"
 FAILOVER_DEFAULT = "llmcore, defaults"
 ROUTER_FAILOVER = "LiteLLM Router, defaults"
@@ -68,7 +72,7 @@ ROUTER_TUNED = "LiteLLM Router, tuned"
 _EMBED = frozenset({"embed-float", "embed-base64"})
 
 ROSTER = [
-    Entry("raw", RAW, OURS, "raw:Raw", "asyncio", CALLS | GROWTH, quick=True),
+    Entry("raw", RAW, OURS, "raw:Raw", "asyncio", CALLS | {"in-flight"}, quick=True),
     Entry("leaf", LEAF, OURS, "ours:leaf", quick=True),
     Entry("manager", MANAGER, OURS, "ours:manager", "llmcore", CALLS | GROWTH, quick=True),
     Entry("everything", EVERYTHING, OURS, "ours:manager_everything", None, CALLS | GROWTH, quick=True),
@@ -86,21 +90,21 @@ ROSTER = [
     Entry("litellm", "LiteLLM acompletion", "litellm", "litellm_sdk:acompletion", "litellm", slow=True),
     Entry("litellm-router", ROUTER, "litellm", "litellm_sdk:router", slow=True, quick=True),
     # rows of the failover table alone
-    Entry("failover-bare", BARE_LOOP, OURS, "raw:Raw", None, FAILOVER),
-    Entry("failover-at-once", FAILOVER_AT_ONCE, OURS, "ours:failover_at_once", None, FAILOVER, quick=True),
+    Entry("failover-bare", BARE_LOOP, OURS, "raw:Raw", None, FAILOVER, settle=1),
+    Entry("failover-at-once", FAILOVER_AT_ONCE, OURS, "ours:failover_at_once", None, FAILOVER, settle=1, quick=True),
     Entry("failover-no-retries", FAILOVER_NO_RETRIES, OURS, "ours:failover_no_retries", None, FAILOVER),
     Entry("failover-default", FAILOVER_DEFAULT, OURS, "ours:manager", None, FAILOVER, quick=True),
-    Entry("failover-router", ROUTER_FAILOVER, "litellm", "litellm_sdk:failover", None, FAILOVER, slow=True),
+    Entry("failover-router", ROUTER_FAILOVER, "litellm", "litellm_sdk:failover", None, FAILOVER, settle=1, slow=True),
     Entry("failover-tuned", ROUTER_TUNED, "litellm", "litellm_sdk:failover_tuned", None, FAILOVER, slow=True),
-    Entry("failover-langchain", "LangChain with_fallbacks", "langchain", "langchain_chat:failover", None, FAILOVER, slow=True),
+    Entry("failover-langchain", "LangChain with_fallbacks", "langchain", "langchain_chat:failover", None, FAILOVER, settle=1, slow=True),
     Entry(
         "failover-langchain-0", "LangChain with_fallbacks, max_retries=0", "langchain",
-        "langchain_chat:failover_no_retries", None, FAILOVER, slow=True,
+        "langchain_chat:failover_no_retries", None, FAILOVER, settle=1, slow=True,
     ),
-    Entry("failover-pydantic", "pydantic-ai FallbackModel", "pydantic-ai", "pydantic_direct:failover", None, FAILOVER, slow=True),
+    Entry("failover-pydantic", "pydantic-ai FallbackModel", "pydantic-ai", "pydantic_direct:failover", None, FAILOVER, settle=1, slow=True),
     Entry(
         "failover-pydantic-0", "pydantic-ai FallbackModel, max_retries=0", "pydantic-ai",
-        "pydantic_direct:failover_no_retries", None, FAILOVER, slow=True,
+        "pydantic_direct:failover_no_retries", None, FAILOVER, settle=1, slow=True,
     ),
 ]  # fmt: skip
 CLIENTS = {entry.name: entry for entry in ROSTER}
@@ -120,5 +124,5 @@ ENVIRONMENTS = {
     "aisuite": Environment(("aisuite[openai]",), ("aisuite", *_SDK)),
     "langchain": Environment(("langchain-openai",), ("langchain-openai", "langchain-core", *_SDK)),
     "pydantic-ai": Environment(("pydantic-ai-slim[openai]",), ("pydantic-ai-slim", *_SDK)),
-    "litellm": Environment(("litellm",), ("litellm", *_SDK)),
+    "litellm": Environment(("litellm", "mcp"), ("litellm", *_SDK)),  # without mcp, a call with tools fails
 }

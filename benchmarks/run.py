@@ -15,13 +15,14 @@ from typing import Any
 
 from benchmarks import venvs
 from benchmarks.cases import CASES, Case
-from benchmarks.machine import described
+from benchmarks.machine import described, load
 from benchmarks.progress import progress
 from benchmarks.results import Results, Sample
 from benchmarks.roster import ROSTER, Entry
-from benchmarks.servers import ROOT, Upstreams, started
+from benchmarks.servers import OURS, ROOT, Upstreams, started
 
 OUT = ROOT / "benchmarks" / "out"
+PUBLISHED = ROOT / "docs" / "speed"
 LIMIT = 300
 """Seconds that one sample may take."""
 
@@ -30,15 +31,12 @@ Turn = tuple[int, Case, Entry]
 
 def job(case: Case, entry: Entry, upstreams: Upstreams, seconds: float) -> dict[str, Any]:
     """What the sample's process is told."""
-    good = upstreams.url(case.answer)
-    urls = [good] * case.providers
-    if case.fault:
-        urls = [upstreams.url(case.fault), good]
+    urls = upstreams.pair() if case.fault else [upstreams.url(case.answer)] * case.providers
     return {
         "measure": case.measure,
         "open": entry.opens,
         "setting": {"concurrency": case.concurrency, **case.settings, "urls": urls},
-        "healthy": [good] * len(urls),
+        "fault": case.fault,
         "call": case.call,
         "calls": case.calls,
         "seconds": case.seconds * seconds,
@@ -77,7 +75,7 @@ def turns(cases: Sequence[Case], entries: Sequence[Entry], rounds: int) -> Itera
             for case in cases
             if turn < case.rounds
             for entry in entries
-            if entry.takes(case) and not (entry.slow and turn % 3 == 1)
+            if entry.takes_turn(case, turn)
         ]
         yield from whole if turn % 2 == 0 else reversed(whole)
 
@@ -108,20 +106,31 @@ def run(
 ) -> None:
     """Take every sample; a client that failed in a case is not asked for it again."""
     for case in cases:
-        server = upstreams.server_for(case.answer)
-        results.upstreams[case.name] = upstreams.versions[server]
+        server = OURS if case.fault else upstreams.server_for(case.answer)
+        results.upstreams[case.name] = "none" if case.measure == "import" else upstreams.versions[server]
+    for entry in entries:  # once for nothing, so that no sample compiles a module
+        if any(case.group == "start" and entry.takes(case) for case in cases):
+            measure(
+                [
+                    str(venvs.python_of(entry.venv)),
+                    str(ROOT / "benchmarks" / "importing.py"),
+                    entry.module or "",
+                ]
+            )
     plan = [*turns(cases, entries, rounds)]
     with progress(len(plan)) as advance:
         for turn, case, entry in plan:
             advance(f"{case.name}: {entry.name}")
             if entry.name in results.failures.get(case.name, {}):
                 continue
+            began = time.monotonic()
             found = measure(command(case, entry, upstreams, seconds))
             if isinstance(found, str):
                 print(f"{entry.name}, {case.name}: {found}", file=sys.stderr)
                 results.failures.setdefault(case.name, {})[entry.name] = found
             else:
-                results.add(case.name, entry.name, turn, found)
+                took = round(time.monotonic() - began, 2)
+                results.add(case.name, entry.name, turn, {**found, "took_s": took})
 
 
 def chosen_cases(patterns: Sequence[str]) -> list[Case]:
@@ -158,30 +167,54 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--clients", nargs="+", default=[], help="clients, by key (with commas) or by whole name"
     )
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="makes every sample longer or shorter")
     parser.add_argument("--quick", action="store_true", help="the clients of `make bench` only")
     parser.add_argument("--no-install", action="store_true", help="only clients whose environment is there")
     parser.add_argument("--no-nginx", action="store_true", help="our own upstream for everything")
+    parser.add_argument(
+        "--again", action="store_true", help="measure nothing: tables and pictures of the last run"
+    )
+    parser.add_argument(
+        "--publish", action="store_true", help="put everything where the README shows it, too"
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     return parser.parse_args()
 
 
-def main() -> None:
-    said = arguments()
+def measured(said: argparse.Namespace) -> Results:
     cases = chosen_cases([part for part in said.only.split(",") if part])
     entries = chosen_entries(said.clients, quick=said.quick)
     results = Results(described(), time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
     entries = installed(entries, results, install=not said.no_install)
     with started(nginx=not said.no_nginx) as upstreams:
         run(cases, entries, said.rounds, upstreams, results, said.seconds)
-    said.out.mkdir(parents=True, exist_ok=True)
-    results.write(said.out / "results.json")
-    from benchmarks import report
+    results.machine["load"] = f"{results.machine['load']} at the start, {load()} at the end"
+    return results
 
-    text = report.report(results)
-    (said.out / "table.md").write_text(text)
-    print(text)
+
+def main() -> None:
+    said = arguments()
+    results = Results.read(said.out / "results.json") if said.again else measured(said)
+    publish_to(said.out, results)
+    print((said.out / "table.md").read_text())
+    if said.publish:
+        publish_to(PUBLISHED, results)
+
+
+def publish_to(folder: Path, results: Results) -> None:
+    """Results, tables and pictures; the pictures only where matplotlib is (extra `plots`)."""
+    from benchmarks.report import report
+
+    folder.mkdir(parents=True, exist_ok=True)
+    results.write(folder / "results.json")
+    (folder / "table.md").write_text(report(results))
+    try:
+        from benchmarks.plots import draw
+    except ImportError as error:
+        print(f"no pictures: {error}", file=sys.stderr)
+    else:
+        draw(results, folder)
 
 
 if __name__ == "__main__":

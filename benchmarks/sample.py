@@ -123,18 +123,20 @@ async def soak(job: dict[str, Any]) -> Figures:
 
 
 async def failover(job: dict[str, Any]) -> Figures:
-    """Calls whose first provider fails, beside the same calls where it is healthy: time added, CPU added.
+    """Calls while the first provider works, then calls after it began to fail: time and CPU that these take more.
 
     first_ms: the first such call. later_ms, later_cpu_us: those after the `settle` first ones (median, mean).
     """
-    healthy = opened({**job, "setting": {**job["setting"], "urls": job["healthy"]}})
-    await _each(healthy, 10, job["seconds"])
-    usual, usual_cpu = await _each(healthy, job["calls"], job["seconds"])
-    await healthy.aclose()
     client = opened(job)
-    taken, cpu = await _each(client, job["calls"], job["seconds"])
+    healthy = job["setting"]["urls"][1]
+    await turn(healthy, "ok")
+    await _each(client, 10, job["seconds"])
+    usual, usual_cpu = await _each(client, job["calls"], job["seconds"])
+    await turn(healthy, job["fault"])
+    taken, cpu = await _each(client, job["calls"], job["seconds"], at_least=job["settle"] + 1)
+    await turn(healthy, "ok")
     await client.aclose()
-    settled = slice(min(job["settle"], len(taken) - 1), None)
+    settled = slice(job["settle"], None)
     return {
         "usual_ms": middle(usual) * 1e3,
         "first_ms": (taken[0] - middle(usual)) * 1e3,
@@ -144,12 +146,24 @@ async def failover(job: dict[str, Any]) -> Figures:
     }
 
 
-async def _each(client: Client, calls: int, seconds: float) -> tuple[list[float], list[float]]:
+async def turn(healthy: str, mode: str) -> None:
+    """Tell the upstream how its faulty provider is to answer from now on."""
+    host, port = healthy.removeprefix("http://").split("/")[0].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"POST /turn-{mode}/ HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def _each(
+    client: Client, calls: int, seconds: float, at_least: int = 1
+) -> tuple[list[float], list[float]]:
     """How long each call took and its CPU, one after the other; ends early where the time is over."""
     taken: list[float] = []
     cpu: list[float] = []
     end = perf_counter() + seconds
-    while len(taken) < calls and (not taken or perf_counter() < end):
+    while len(taken) < calls and (len(taken) < at_least or perf_counter() < end):
         used, began = cpu_s(), perf_counter()
         assert len(await client.generate()) > 100
         taken.append(perf_counter() - began)

@@ -22,35 +22,36 @@ OURS = "asyncio"
 
 @dataclass(frozen=True)
 class Upstreams:
-    """ports: server name -> port. refused: a port on which nobody listens, and nobody else can."""
+    """ports: server name -> port. faulty: where the provider is that can be turned to fail."""
 
     ports: dict[str, int]
     versions: dict[str, str]
-    refused: int
+    faulty: int
 
     def server_for(self, answer: str) -> str:
         return "nginx" if answer in payloads.ANSWERS and "nginx" in self.ports else OURS
 
     def url(self, answer: str) -> str:
-        if answer == "refused":
-            return f"http://127.0.0.1:{self.refused}/v1"
         return f"http://127.0.0.1:{self.ports[self.server_for(answer)]}/{answer}/v1"
+
+    def pair(self) -> list[str]:
+        """A provider that can be turned to fail, and a healthy one; both ours, so that who answers makes no difference."""
+        return [f"http://127.0.0.1:{port}/chat/v1" for port in (self.faulty, self.ports[OURS])]
 
 
 @contextmanager
 def started(*, nginx: bool = True) -> Iterator[Upstreams]:
     """Both upstreams, until the block ends."""
     with ExitStack() as stack:
-        ports = {OURS: stack.enter_context(_asyncio())}
+        port, faulty = stack.enter_context(_asyncio())
+        ports = {OURS: port}
         versions = {OURS: f"asyncio, Python {sys.version.split()[0]}"}
         binary = find_nginx() if nginx else None
         if binary:
             ports["nginx"] = stack.enter_context(_nginx(binary))
             told = subprocess.run([binary, "-v"], capture_output=True, text=True, check=True).stderr
             versions["nginx"] = told.strip().removeprefix("nginx version: ")
-        taken = stack.enter_context(socket.socket())
-        taken.bind(("127.0.0.1", 0))  # bound, never listening: every connection is refused
-        yield Upstreams(ports, versions, taken.getsockname()[1])
+        yield Upstreams(ports, versions, faulty)
 
 
 def find_nginx() -> str | None:
@@ -58,14 +59,15 @@ def find_nginx() -> str | None:
 
 
 @contextmanager
-def _asyncio() -> Iterator[int]:
+def _asyncio() -> Iterator[tuple[int, int]]:
     command = [sys.executable, "-m", "benchmarks.upstream"]
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
     try:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        port, faulty = process.stdout.readline().split()
+        yield int(port), int(faulty)
     finally:
         _end(process)
 

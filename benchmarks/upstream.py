@@ -1,7 +1,8 @@
 """The upstream that runs everywhere: every answer, paced streams and error statuses; prints its port, ends with its stdin.
 
 POST /chat/v1/... is answered with `chat`; /paced/ streams one event each PACE seconds; /first/ the same, but few; /500/
-and /429/ answer that status.
+and /429/ answer that status. POST /turn-500/ (429, refused, ok) turns the provider on the second port, which is printed too:
+from then on it answers so, or does not listen at all.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from itertools import islice
+from typing import ClassVar
 
 from benchmarks.machine import pin, raise_open_files
 from benchmarks.payloads import ANSWERS, text_events
@@ -89,13 +91,62 @@ class Server(asyncio.Protocol):
         self.transport.write(b"0\r\n\r\n")
 
 
+class Faulty(Server):
+    """A provider that works until it is told otherwise. mode: the answer that it gives to everything."""
+
+    mode = b"chat"
+    connected: ClassVar[set[asyncio.Transport]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.connected.add(self.transport)
+
+    def connection_lost(self, reason: Exception | None) -> None:
+        super().connection_lost(reason)
+        self.connected.discard(self.transport)
+
+    def _answer(self, _name: bytes) -> None:
+        self.transport.write(self.wholes[self.mode])
+
+
+class Switch(Server):
+    """The server of everything else, which also turns the faulty one."""
+
+    faulty: ClassVar[asyncio.Server]
+    port: ClassVar[int]
+    turning: ClassVar[set[asyncio.Task[None]]] = set()
+
+    def _answer(self, name: bytes) -> None:
+        if not name.startswith(b"turn-"):
+            super()._answer(name)
+            return
+        task = asyncio.get_running_loop().create_task(self._turn(name.removeprefix(b"turn-")))
+        self.turning.add(task)
+        task.add_done_callback(self.turning.discard)
+
+    async def _turn(self, mode: bytes) -> None:
+        if mode == b"refused":
+            self.faulty.close()
+            for transport in [*Faulty.connected]:
+                transport.abort()
+        else:
+            Faulty.mode = b"chat" if mode == b"ok" else mode
+            if not self.faulty.is_serving():
+                Switch.faulty = await listen(Faulty, self.port)
+        self.transport.write(whole("200 OK", "text/plain", mode))
+
+
+async def listen(protocol: type[Server], port: int = 0) -> asyncio.Server:
+    return await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", port, backlog=4096)
+
+
 async def main() -> None:
     pin(1)
     raise_open_files()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Server, "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
+    server, Switch.faulty = await listen(Switch), await listen(Faulty)
+    Switch.port = Switch.faulty.sockets[0].getsockname()[1]
+    print(server.sockets[0].getsockname()[1], Switch.port, flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Calls:
         return numbers_in({"data": response.data})
 
     async def aclose(self) -> None:
-        await litellm.close_litellm_async_clients()
+        """Its HTTP clients belong to the whole process and end with it."""
 
 
 def acompletion(setting: Setting) -> Calls:

@@ -91,8 +91,8 @@ def manager_httpx(setting: Setting) -> Llmcore:
 
 
 def failover_at_once(setting: Setting) -> Llmcore:
-    """No retries, so that no wait is asked for; the breaker is off, so that every call fails over."""
-    return manager(setting, max_retries=0, breaker=llmcore.BreakerConfig(enabled=False))
+    """No retries, so that no wait is asked for; nothing remembers the failures, so that every call fails over."""
+    return manager(setting, max_retries=0, pace=False, breaker=llmcore.BreakerConfig(enabled=False))
 
 
 def failover_no_retries(setting: Setting) -> Llmcore:

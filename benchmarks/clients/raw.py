@@ -43,8 +43,12 @@ class Place:
             connection = self.idle.pop()
         else:
             connection = await asyncio.open_connection(self.host, self.port, limit=LIMIT)
-        connection[1].write(request)
-        return connection, await connection[0].readuntil(b"\r\n\r\n")
+        try:
+            connection[1].write(request)
+            return connection, await connection[0].readuntil(b"\r\n\r\n")
+        except (OSError, EOFError):
+            connection[1].close()
+            raise
 
     async def whole(self, request: bytes) -> bytes:
         """The body of an answer; OSError where there is none, or where its status is not 200."""
@@ -68,7 +72,7 @@ class Raw:
         for place in self.places:
             try:
                 body = await place.whole(place.generate)
-            except OSError:
+            except (OSError, EOFError):
                 continue
             text: str = json.loads(body)["choices"][0]["message"]["content"]
             return text
