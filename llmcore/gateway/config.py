@@ -59,6 +59,7 @@ class GatewayConfig:
 
     public_url: how browsers reach it ("https://llm.example.org"); decides cookies and the allowed Host and Origin.
     allowed_hosts: further Host names; the loopback ones are always allowed where it listens on loopback only.
+    trusted_proxies: addresses whose X-Forwarded-For and -Proto are believed.
     database_url: SQLAlchemy's asyncio URL; left out, a SQLite file in `data_dir`. redis_url: shares limits between
     processes. master_key_file: what the stored keys are sealed with; left out, a file in `data_dir`.
     local_servers: "host:port" that local kinds (Ollama, vLLM, ...) may be asked at when people enter their own
@@ -75,6 +76,7 @@ class GatewayConfig:
     workers: int = 1
     public_url: str | None = None
     allowed_hosts: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    trusted_proxies: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     data_dir: str | None = None
     database_url: Secret | None = field(default=None, converter=_secret)
     redis_url: Secret | None = field(default=None, converter=_secret)

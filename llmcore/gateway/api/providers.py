@@ -1,0 +1,68 @@
+"""`/api/providers`: the system's providers, for administrators: how they are, who would be asked, reload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llmcore.errors import InvalidRequestError
+from llmcore.gateway.api import schemas
+from llmcore.gateway.api.fields import known
+from llmcore.gateway.api.frame import Context, Reply
+from llmcore.gateway.api.services import Services
+from llmcore.gateway.api.table import Route
+from llmcore.gateway.config import MIB
+from llmcore.gateway.errors import BadRequest
+from llmcore.gateway.mirror.openai_chat import OpenAIChatMirror
+from llmcore.gateway.status import view_json
+
+
+class ProvidersApi:
+    """The endpoints."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._mirror = OpenAIChatMirror()
+
+    def routes(self) -> Sequence[Route]:
+        route, at = self._services.route, "/api/providers"
+        return (
+            route("GET", at, "admin", "providers", "Every system provider.", self.list, response=schemas.ANY),
+            route(
+                *("POST", f"{at}/explain", "admin", "explain"),
+                "Who would be asked for a chat request, in which order, who not and why; nothing is sent.",
+                self.explain,
+                request=schemas.CHAT_BODY,
+                response=schemas.ANY,
+                limit=MIB,
+            ),
+            route(
+                *("POST", f"{at}/reload", "admin", "reload"),
+                "Read the configuration file again; what runs goes on as it began.",
+                self.reload,
+                request=schemas.strict(schemas.of()),
+                response=schemas.ANY,
+            ),
+        )
+
+    async def list(self, context: Context) -> Reply:
+        services = self._services
+        views = [view_json(view, admin=True) for view in services.desk.backend.views()]
+        return Reply({"providers": views, "file": services.source is not None})
+
+    async def explain(self, context: Context) -> Reply:
+        asked = self._mirror.decode_request(context.body)
+        try:
+            return Reply(dict(self._services.desk.backend.explain(asked.request)))
+        except InvalidRequestError as error:
+            raise BadRequest(error.message) from None
+
+    async def reload(self, context: Context) -> Reply:
+        known(context.body, ())
+        services = self._services
+        if services.source is None:
+            raise BadRequest("there is no configuration file to read again", code="no_configuration_file")
+        await services.desk.backend.reload(services.source)
+        services.lists.forget("system")
+        await services.audit(context, "providers.reload", "system")
+        names = [one.name for one in services.desk.backend.providers()]
+        return Reply({"providers": names})

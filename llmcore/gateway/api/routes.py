@@ -1,0 +1,92 @@
+"""Every route of the gateway, in one table."""
+
+from __future__ import annotations
+
+from llmcore.gateway.api import schemas
+from llmcore.gateway.api.connections import ConnectionsApi
+from llmcore.gateway.api.count_tokens import CountTokens
+from llmcore.gateway.api.embeddings import Embeddings
+from llmcore.gateway.api.frame import Context, Reply
+from llmcore.gateway.api.generation import Generation
+from llmcore.gateway.api.health import HealthApi
+from llmcore.gateway.api.keys import KeysApi
+from llmcore.gateway.api.models import ModelsApi
+from llmcore.gateway.api.openapi import document
+from llmcore.gateway.api.providers import ProvidersApi
+from llmcore.gateway.api.services import Services
+from llmcore.gateway.api.sessions import SessionsApi
+from llmcore.gateway.api.settings import SettingsApi
+from llmcore.gateway.api.sign_in import SignInApi
+from llmcore.gateway.api.table import Route
+from llmcore.gateway.api.usage import UsageApi
+from llmcore.gateway.api.users import UsersApi
+from llmcore.gateway.mirror.anthropic import AnthropicMirror
+from llmcore.gateway.mirror.openai_chat import OpenAIChatMirror
+from llmcore.gateway.mirror.responses import ResponsesMirror
+from llmcore.gateway.serve import Desk
+
+
+def call_routes(desk: Desk) -> tuple[Route, ...]:
+    """The served wires."""
+    answer = schemas.ANY
+    chat, responses, messages = (
+        Generation(desk, OpenAIChatMirror(), "chat"),
+        Generation(desk, ResponsesMirror(), "responses"),
+        Generation(desk, AnthropicMirror(), "messages"),
+    )
+    return (
+        Route(
+            *("POST", "/v1/chat/completions", "inference", "chat", "OpenAI's chat completions.", chat),
+            *(schemas.CHAT_BODY, answer),
+            tag="models",
+        ),
+        Route(
+            *("POST", "/v1/responses", "inference", "responses", "OpenAI's responses.", responses),
+            *(schemas.RESPONSES_BODY, answer),
+            tag="models",
+        ),
+        Route(
+            *("POST", "/v1/messages", "inference", "messages", "Anthropic's messages.", messages),
+            *(schemas.MESSAGES_BODY, answer),
+            tag="models",
+        ),
+        Route(
+            *(
+                "POST",
+                "/v1/messages/count_tokens",
+                "inference",
+                "count_tokens",
+                "An estimate.",
+                CountTokens(desk),
+            ),
+            *(schemas.ANY, answer),
+            tag="models",
+        ),
+        Route(
+            *("POST", "/v1/embeddings", "inference", "embeddings", "OpenAI's embeddings.", Embeddings(desk)),
+            *(schemas.EMBEDDINGS_BODY, answer),
+            tag="models",
+        ),
+    )
+
+
+def all_routes(services: Services) -> tuple[Route, ...]:
+    """Everything; the document tells of all of it, itself included."""
+    apis = (
+        *(ModelsApi(services), SettingsApi(services), ConnectionsApi(services), SessionsApi(services)),
+        *(KeysApi(services), UsersApi(services), SignInApi(services), UsageApi(services)),
+        *(ProvidersApi(services), HealthApi(services)),
+    )
+    routes: list[Route] = [*call_routes(services.desk)]
+    for api in apis:
+        routes += api.routes()
+
+    async def told(context: Context) -> Reply:
+        return Reply(document(routes, server=services.desk.config.public_url))
+
+    routes.append(
+        services.route(
+            "GET", "/openapi.json", "open", "openapi", "This document.", told, response=schemas.ANY
+        )
+    )
+    return tuple(routes)
