@@ -34,10 +34,10 @@ check: $(STAMP)  ## the gate: format, lint, types, type completeness, architectu
 	$(BIN)/python -m pytest -q
 
 bench: $(STAMP)  ## what a call costs beside other clients, the cases that matter most (under 5 minutes)
-	@$(BIN)/python -m benchmarks.run --quick --rounds 3
+	@$(BIN)/python -m benchmarks.run --quick $(BENCH)
 
 bench-full: $(STAMP)  ## every case and every client, the targets, plots in benchmarks/out (under 30 minutes)
-	@$(BIN)/python -m benchmarks.run
+	@$(BIN)/python -m benchmarks.run $(BENCH)
 
 test-real: $(STAMP)  ## against a real model engine with tiny random weights, installed on the spot
 	@$(BIN)/python tests/real/setup.py $(REAL)

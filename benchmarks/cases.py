@@ -94,3 +94,16 @@ CASES: dict[str, Case] = {
     case.name: case
     for case in (*STARTING, *GENERATE, *STREAMS, *EMBEDDINGS, *SOAK, *FAILOVER, *PROVIDERS, *IN_FLIGHT)
 }
+
+QUICK = (
+    "import",
+    "first-call",
+    "generate-1",
+    "generate-64",
+    "burst",
+    "first-event",
+    "embed-float",
+    "embed-base64",
+    "failover-500",
+)
+"""The cases of `make bench`."""

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import venvs
-from benchmarks.cases import CASES, Case
+from benchmarks.cases import CASES, QUICK, Case
 from benchmarks.machine import described, load
 from benchmarks.progress import progress
 from benchmarks.results import Results, Sample
 from benchmarks.roster import ROSTER, Entry
-from benchmarks.servers import OURS, ROOT, Upstreams, started
+from benchmarks.servers import OURS, ROOT, Upstreams, find_nginx, started
 
 OUT = ROOT / "benchmarks" / "out"
 PUBLISHED = ROOT / "docs" / "speed"
@@ -133,10 +133,10 @@ def run(
                 results.add(case.name, entry.name, turn, {**found, "took_s": took})
 
 
-def chosen_cases(patterns: Sequence[str]) -> list[Case]:
+def chosen_cases(patterns: Sequence[str], *, quick: bool) -> list[Case]:
     """By name, group or pattern; all without any. Exits where a pattern names none."""
     if not patterns:
-        return [*CASES.values()]
+        return [case for case in CASES.values() if case.name in QUICK or not quick]
     for pattern in patterns:
         if not any(fnmatch(case.name, pattern) or case.group == pattern for case in CASES.values()):
             sys.exit(f"--only {pattern}: no such case; there are {', '.join(CASES)}")
@@ -169,7 +169,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="makes every sample longer or shorter")
-    parser.add_argument("--quick", action="store_true", help="the clients of `make bench` only")
+    parser.add_argument("--quick", action="store_true", help="the clients and cases of `make bench` only")
     parser.add_argument("--no-install", action="store_true", help="only clients whose environment is there")
     parser.add_argument("--no-nginx", action="store_true", help="our own upstream for everything")
     parser.add_argument(
@@ -178,15 +178,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--publish", action="store_true", help="put everything where the README shows it, too"
     )
+    parser.add_argument("--install-nginx", action="store_true", help="with apt-get, where it is missing")
     parser.add_argument("--out", type=Path, default=OUT)
     return parser.parse_args()
 
 
 def measured(said: argparse.Namespace) -> Results:
-    cases = chosen_cases([part for part in said.only.split(",") if part])
+    cases = chosen_cases([part for part in said.only.split(",") if part], quick=said.quick)
     entries = chosen_entries(said.clients, quick=said.quick)
     results = Results(described(), time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
     entries = installed(entries, results, install=not said.no_install)
+    if said.install_nginx and find_nginx() is None:
+        subprocess.run(
+            ["apt-get", "install", "--yes", "--quiet", "nginx-light"], check=True, stdout=sys.stderr
+        )
     with started(nginx=not said.no_nginx) as upstreams:
         run(cases, entries, said.rounds, upstreams, results, said.seconds)
     results.machine["load"] = f"{results.machine['load']} at the start, {load()} at the end"
