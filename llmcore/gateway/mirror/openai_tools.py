@@ -35,8 +35,8 @@ class Tools:
 
     def read_choice(self, value: object) -> None:
         at = "tool_choice"
-        if type(value) is str:
-            self.choice = read.a_word(value, at, CHOICES)
+        if type(value) is str:  # "any" is what Mistral's clients say
+            self.choice = "required" if value == "any" else read.a_word(value, at, CHOICES)
             return
         if type(value) is not dict:
             read.wrong(value, at, "a string or an object")
@@ -74,7 +74,7 @@ def _named(value: Mapping[str, Any], at: str) -> str:
 
 def _tool(value: object, at: str) -> Tool:
     told = read.an_object(value, at)
-    kind = read.need_string(told, "type", at)
+    kind = read.string(told, "type", at) or "function"
     if kind != "function":
         read.fail(
             f"{at}.type",

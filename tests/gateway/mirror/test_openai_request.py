@@ -75,6 +75,7 @@ def fault(**fields: Any) -> BadRequest:
         ("user", "u1", "metadata", {"user": "u1"}),
         ("metadata", {"session": "s", "k": "v"}, "metadata", {"session": "s", "k": "v"}),
         ("tool_choice", "none", "tool_choice", "none"),
+        ("tool_choice", "any", "tool_choice", "required"),
         *(
             (name, None, "extra", {})
             for name in ("temperature", "store", "logit_bias", "tools", "n", "stream")
@@ -216,7 +217,7 @@ def test_t1_no_request_says_where_it_goes_or_with_which_key(field: str) -> None:
         ("stream_options", {"include_usage": 1}, "stream_options.include_usage"),
         ("tools", {}, "tools"),
         ("tools", [{"type": "function"}] * 513, "tools"),
-        ("tools", [{}], "tools[0].type"),
+        ("tools", [{}], "tools[0].function"),
         ("tools", [{"type": "web_search"}], "tools[0].type"),
         ("tools", [{"type": "function"}], "tools[0].function"),
         ("tools", [{"type": "function", "function": {}}], "tools[0].function.name"),
