@@ -19,6 +19,7 @@ from llmcore.gateway.mirror.sse import dumps
 from llmcore.types import Part, Text, Thinking, ToolCall
 
 PREFIX = "llmcore1."
+MAX_DEPTH = 16
 
 Of: TypeAlias = Literal["thinking", "text", "call"]
 
@@ -96,8 +97,17 @@ def _is_sound(of: Any, origin: Any, signature: Any, redacted: Any, raw: Any, cal
         and isinstance(signature, str | None)
         and isinstance(redacted, bool)
         and isinstance(call, str | None)
+        and _is_shallow(raw)
         and _is_harmless(raw)
     )
+
+
+def _is_shallow(value: Any, left: int = MAX_DEPTH) -> bool:
+    """Whether it is nested no deeper than any real item of reasoning; a deep one could not be written again."""
+    if not isinstance(value, (dict, list)):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return left > 0 and all(_is_shallow(item, left - 1) for item in inner)
 
 
 def _is_harmless(raw: Any) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from anthropic.types import Message as SdkMessage
+from anthropic.types import RawMessageStreamEvent
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from llmcore.check import as_generation_request
 from llmcore.gateway.mirror.anthropic import AnthropicMirror
@@ -28,6 +30,7 @@ from llmcore.types import (
     ToolCall,
 )
 from llmcore.wire.anthropic import AnthropicWire
+from llmcore.wire.framing import ServerSentEvents
 from tests.gateway.mirror import nouns
 
 MIRROR = AnthropicMirror()
@@ -135,6 +138,17 @@ def test_the_official_types_take_every_answer(response: GenerationResponse) -> N
         evolve(response, message=Message("assistant", parts)), ASKED, id="1", created=0
     )
     SdkMessage.model_validate(nouns.through_json(value), strict=True)
+
+
+EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
+
+
+@given(answers(), st.data())
+def test_the_official_types_take_every_event(response: GenerationResponse, data: st.DataObject) -> None:
+    parts = tuple(part for part in response.message.parts if type(part) is not Opaque)
+    plain = evolve(response, message=Message("assistant", parts))
+    for name, value in ServerSentEvents().feed(stream_of(data.draw(nouns.streamed(plain)))):
+        assert EVENTS.validate_json(value, strict=True).type == name
 
 
 # ------------------------------------------------------------------------------------ marks of other vendors

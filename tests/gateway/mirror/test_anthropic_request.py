@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from llmcore.gateway.errors import BadRequest
 from llmcore.gateway.mirror.anthropic import AnthropicMirror
 from llmcore.gateway.mirror.base import Asked
 from llmcore.gateway.mirror.count_tokens import ESTIMATE_HEADER, decode_count, encode_count
+from llmcore.gateway.mirror.marks import Mark
 from llmcore.types import (
     File,
     GenerationRequest,
@@ -27,6 +29,7 @@ from llmcore.types import (
 MIRROR = AnthropicMirror()
 USER = {"role": "user", "content": "Hi"}
 CALL = {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}
+DEEP = {"type": "reasoning", "summary": json.loads("[" * 20 + "]" * 20)}
 TOOL = {"name": "f", "input_schema": {"type": "object", "properties": {}}}
 PNG = base64.b64encode(b"\x89PNG").decode()
 
@@ -304,10 +307,10 @@ def test_a_damaged_mark_is_refused_with_what_to_do() -> None:
     assert "send it back unchanged" in error.message
 
 
-@pytest.mark.parametrize("raw", ["role", "not a name", {"type": "item_reference"}, [{"type": "text"}], 3])
+@pytest.mark.parametrize(
+    "raw", ["role", "not a name", {"type": "item_reference"}, [{"type": "text"}], 3, DEEP]
+)
 def test_a_forged_mark_cannot_set_other_fields_of_a_message(raw: object) -> None:
-    from llmcore.gateway.mirror.marks import Mark
-
     block = {"type": "thinking", "thinking": "x", "signature": str(Mark("thinking", "groq", raw=raw))}
     error = fault(messages=[USER, {"role": "assistant", "content": [block]}])
     assert error.code == "invalid_signature"
