@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 if TYPE_CHECKING:
     from llmcore.types import Attempt, GenerationResponse, Skipped
 
-Phase = Literal["connect", "headers", "first_token", "stream", "parse"]
+Phase = Literal["encode", "connect", "headers", "first_token", "stream", "parse"]
 
 MAX_MESSAGE = 1024
 
@@ -72,7 +72,7 @@ class ProviderError(LlmError):
     """One attempt at one provider failed.
 
     status: HTTP status, None where none came. code, type: the vendor's own words. retry_after: seconds that the
-    vendor asked to wait. phase: where it happened. visible_output: whether the caller had already seen something.
+    vendor asked to wait. phase: where it happened ("encode": nothing was sent, so it is no attempt). visible_output: whether the caller had already seen something.
     retry_limit: how often at most the same provider is asked again. maybe_billed: the vendor may have done the work.
     partial: what came before a stream was cut. attempts: all attempts of the call, on the error that ends it; skipped:
     who was not asked, and why. key: the name of the key that was used, where there are several. budget_exhausted: there

@@ -139,9 +139,6 @@ async def test_the_ledger_is_what_the_vendors_saw(sim: SimulatorThread) -> None:
     assert manager.stats().in_flight == 0
 
 
-@pytest.mark.xfail(
-    reason="a request that is refused before anything is sent is counted as an attempt", strict=True
-)
 async def test_what_was_never_sent_is_no_attempt(sim: SimulatorThread) -> None:
     """Anthropic has no embeddings: the wire refuses, and the next vendor is asked."""
     sim.set_script(None)

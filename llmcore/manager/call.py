@@ -23,7 +23,6 @@ from llmcore.errors import (
     ProviderError,
     QuotaExhaustedError,
     RateLimitError,
-    TotalTimeout,
 )
 from llmcore.group import Group, rare_group
 from llmcore.manager.candidates import Candidate, Candidates
@@ -151,7 +150,7 @@ class Call(Generic[Q, T]):
         if won is not None:
             return won
         if self._late:
-            raise self._too_late()
+            raise self.trail.too_late(self._manager.name, self.limit, self._clock.now())
         raise self.trail.final(self._manager.name)
 
     def _new_lane(self, now: float) -> Lane:
@@ -193,12 +192,8 @@ class Call(Generic[Q, T]):
             return None
         try:
             visit = await self._visit(lane, step, candidate)
-        except ProviderError as error:  # turned away at the gates: nothing was sent
-            self._plan.unsent(step)
-            error.model = error.model or candidate.choice.model
-            self.trail.unsent(error)
-            setback = Setback(error, self.ends - self._clock.now(), sent=False)
-            return self._next(lane, step, setback, candidate)
+        except ProviderError as error:  # turned away at the gates
+            return self._unsent(lane, step, candidate, error)
         except BaseException:
             self._plan.unsent(step)
             raise
@@ -209,10 +204,13 @@ class Call(Generic[Q, T]):
         try:
             result = await self._ask(visit, self._request(candidate, why))
         except ProviderError as error:
-            now = self._clock.now()
+            now, lane.entry = self._clock.now(), None
+            if error.phase == "encode" and not error.attempts:
+                visit.cancel(now)
+                self.trail.retract(entry)
+                return self._unsent(lane, step, candidate, error)
             visit.end(error, now)
             self.trail.failed(entry, error, now)
-            lane.entry = None
             step = step if why == step.why else evolve(step, why=why)
             return self._after(lane, step, candidate, visit, error)
         except BaseException:
@@ -222,6 +220,13 @@ class Call(Generic[Q, T]):
             lane.disarm()
         lane.entry = None
         return await self._answered(Won(result, step, entry, visit, candidate), lane)
+
+    def _unsent(self, lane: Lane, step: Step, candidate: Candidate, error: ProviderError) -> Step | None:
+        """Nothing was sent: it was no attempt, and what was paid for it is given back."""
+        self._plan.unsent(step)
+        error.model = error.model or candidate.choice.model
+        self.trail.unsent(error)
+        return self._next(lane, step, Setback(error, self.ends - self._clock.now(), sent=False), candidate)
 
     def _given_up(self, lane: Lane, visit: Visit) -> None:
         """An attempt is cancelled; where it was silent beyond patience until another answered, that speaks against it."""
@@ -407,12 +412,3 @@ class Call(Generic[Q, T]):
         self.trail.succeeded(won.entry, made_by(won.result), now)
         error = ContentFilterError("refused by policy", provider=won.candidate.guard.name)
         return self._next(lane, won.step, Setback(error, self.ends - now), won.candidate)
-
-    # --------------------------------------------------------------------------------------- in vain
-
-    def _too_late(self) -> TotalTimeout:
-        """The deadline has cut the call short."""
-        error = TotalTimeout(f"no answer within {self.limit:g} s", provider=self._manager.name)
-        error.attempts = self.trail.cut(error.outcome, self._clock.now())
-        error.skipped = self.trail.skipped
-        return error

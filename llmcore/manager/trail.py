@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from llmcore.errors import AllProvidersFailed, ProviderError
+from llmcore.errors import AllProvidersFailed, ProviderError, TotalTimeout
 from llmcore.types import NO_USAGE, Attempt, Skipped, Usage
 from llmcore.types.responses import Counted, Why
 
@@ -69,6 +69,10 @@ class Trail:
         self._entries.append(entry)
         return entry
 
+    def retract(self, entry: Entry) -> None:
+        """It was no attempt: nothing could be sent."""
+        self._entries.remove(entry)
+
     def skip(self, skipped: Skipped) -> None:
         """A candidate is passed over."""
         self._skipped[skipped.provider, skipped.model] = skipped
@@ -115,6 +119,13 @@ class Trail:
         for entry in self._entries:
             self.cancelled(entry, now, outcome=outcome)
         return self.attempts
+
+    def too_late(self, name: str, limit: float, now: float) -> TotalTimeout:
+        """The error of a call by the manager of this name that its limit of so many seconds has cut short."""
+        error = TotalTimeout(f"no answer within {limit:g} s", provider=name)
+        error.attempts = self.cut(error.outcome, now)
+        error.skipped = self.skipped
+        return error
 
     def final(self, name: str) -> ProviderError:
         """What the caller sees: the error itself where it was the only one or is final, else all of them as one."""

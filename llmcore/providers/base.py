@@ -214,8 +214,12 @@ class HttpProvider:
         """What `encoder` makes; text or extra fields that cannot be put into JSON are the request's fault."""
         try:
             return encoder()
+        except ProviderError as error:
+            error.phase = "encode"
+            raise
         except (UnicodeEncodeError, TypeError, ValueError) as exc:
-            raise InvalidRequestError(f"the request cannot be put into JSON: {exc}") from None
+            words = f"the request cannot be put into JSON: {exc}"
+            raise InvalidRequestError(words, phase="encode") from None
 
     async def settled(
         self, answer: GenerationResponse | Pending, request: GenerationRequest, trace: Trace
@@ -258,16 +262,10 @@ class HttpProvider:
         error.model = trace.model
         error.key = self.key
         error.elapsed_s = seconds
-        error.attempts = (
-            attempt_of(
-                self,
-                trace,
-                seconds,
-                self.priced(trace.model, usage),
-                error=error,
-                first_token_s=first_token_s,
-            ),
-        )
+        if error.phase == "encode" and trace.status is None:
+            return
+        usage = self.priced(trace.model, usage)
+        error.attempts = (attempt_of(self, trace, seconds, usage, error=error, first_token_s=first_token_s),)
 
     # -------------------------------------------------------------------------------------------- in here
 
@@ -287,9 +285,12 @@ class HttpProvider:
             raise ModelNotFoundError(
                 "no model: name one in the request, or set text_model or embedding_model in the configuration",
                 provider=self.name,
+                phase="encode",
             )
         if model is not None and (not model.isprintable() or not 0 < len(model) <= MAX_MODEL_NAME):
-            raise InvalidRequestError(f"model: {model[:80]!r} is no name of a model", provider=self.name)
+            raise InvalidRequestError(
+                f"model: {model[:80]!r} is no name of a model", provider=self.name, phase="encode"
+            )
 
     def _asked(self, value: GenerationInput) -> GenerationRequest:
         """Any input as a checked request with the vendor's model name and the configured defaults in it."""

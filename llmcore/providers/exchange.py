@@ -156,7 +156,8 @@ class Exchange:
         headers = {**self._headers, **http.headers}
         if body is not None:
             if len(body) > MAX_REQUEST:
-                raise InvalidRequestError(f"the request is {len(body)} bytes; at most {MAX_REQUEST} are sent")
+                words = f"the request is {len(body)} bytes; at most {MAX_REQUEST} are sent"
+                raise InvalidRequestError(words, phase="encode")
             headers["content-type"] = "application/json"
         if self._api_key:
             headers[self._place.auth_header] = self._place.auth_prefix + self._api_key.reveal()
