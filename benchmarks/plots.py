@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import floor, log10
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ STYLE = {
     "svg.hashsalt": "llmcore",
     "svg.fonttype": "none",
 }
-LEAST_MS = 0.02
+LEAST_MS = 0.01
 """Where a logarithmic axis of milliseconds ends; what is less is drawn there."""
 
 
@@ -65,19 +66,25 @@ def draw(results: Results, folder: Path) -> list[str]:
 
 
 def bars(axes: Axes, found: dict[str, float], title: str, shown: Callable[[float], str]) -> None:
-    """One bar a client, least on top, on a logarithmic axis, each with its figure."""
+    """One bar a client, least on top, each with its figure; on a logarithmic axis where they differ much."""
     clients = sorted(found, key=lambda client: -found[client])
     values = [found[client] for client in clients]
     axes.barh(clients, values, color=[colour(client) for client in clients], height=0.68)
-    axes.set_xscale("log")
-    axes.set_xlim(min(values) / 1.6, max(values) * 3.2)
+    if max(values) > 20 * min(values):
+        axes.set_xscale("log")
+        axes.set_xlim(10 ** floor(log10(min(values) / 1.2)), max(values) * 3.2)
+        title = f"{title} (logarithmic)"
+    else:
+        axes.set_xlim(0, max(values) * 1.18)
     axes.set_title(title)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.set_xticks([], minor=True)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     for place, value in enumerate(values):
-        axes.text(value * 1.08, place, shown(value), va="center", fontsize=9)
+        axes.annotate(
+            shown(value), (value, place), (4, 0), textcoords="offset points", va="center", fontsize=9
+        )
     for label in axes.get_yticklabels():
         label.set_color(OURS if label.get_text().startswith("llmcore") else INK)
 
@@ -118,7 +125,7 @@ def _mib(value: float) -> str:
 
 def calls(results: Results) -> Figure | None:
     wanted = [(f"generate-{width}", "cpu_us", f"{width} in flight", _us) for width in (1, 64)]
-    return panels(results, wanted, "CPU per call (logarithmic, less is better)")
+    return panels(results, wanted, "CPU per call (less is better)")
 
 
 def events(results: Results) -> Figure | None:
@@ -126,7 +133,7 @@ def events(results: Results) -> Figure | None:
         ("burst", "cpu_us", "300 events in a burst", _us),
         ("paced", "cpu_us", "one event each 2 ms", _us),
     ]
-    return panels(results, wanted, "CPU per streamed event (logarithmic, less is better)")
+    return panels(results, wanted, "CPU per streamed event (less is better)")
 
 
 def starting(results: Results) -> Figure | None:
@@ -134,7 +141,7 @@ def starting(results: Results) -> Figure | None:
         ("import", "wall_ms", "import, added to bare Python", _ms),
         ("first-call", "peak_mib", "memory after the first call", _mib),
     ]
-    return panels(results, wanted, "Starting (logarithmic, less is better)")
+    return panels(results, wanted, "Starting (less is better)")
 
 
 def failover(results: Results) -> Figure | None:
@@ -178,7 +185,7 @@ def _dots(axes: Axes, results: Results, case: str, clients: Sequence[str]) -> No
         axes.scatter(low, place, s=70, facecolor="white", edgecolor=colour(client), linewidth=1.8, zorder=3)
     axes.set_xscale("log")
     axes.set_xlim(LEAST_MS / 1.5, 20_000)
-    ticks = {0.02: "≤ 0.02", 0.1: "0.1", 1: "1", 10: "10", 100: "100", 1000: "1 s", 10_000: "10 s"}
+    ticks = {0.01: "≤ 0.01", 0.1: "0.1", 1: "1", 10: "10", 100: "100", 1000: "1 s", 10_000: "10 s"}
     axes.set_xticks([*ticks], [*ticks.values()])
     axes.set_xticks([], minor=True)
     axes.set_xlabel("ms")

@@ -42,8 +42,10 @@ class Entry:
         )
 
     def takes_turn(self, case: Case, turn: int) -> bool:
-        """Whether it takes part in a round; slow ones leave out every third, and soak once."""
-        return self.takes(case) and not (self.slow and (turn % 3 == 1 or (turn and case.measure == "soak")))
+        """Whether it takes part in a round; slow ones leave out every third, and others than ours soak once."""
+        if case.measure == "soak" and self.venv != OURS and turn:
+            return False
+        return self.takes(case) and not (self.slow and turn % 3 == 1)
 
 
 @dataclass(frozen=True)
