@@ -21,7 +21,7 @@ from benchmarks.results import Results
 from benchmarks.roster import BARE_LOOP, EVERYTHING, MANAGER, RAW
 
 OURS, FLOOR, OTHERS, INK = "#d9480f", "#4a6fa5", "#adb5bd", "#343a40"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "font.family": "DejaVu Sans",
     "text.color": INK,
@@ -39,7 +39,6 @@ STYLE = {
     "axes.axisbelow": True,
     "figure.dpi": 110,
     "svg.hashsalt": "llmcore",
-    "svg.fonttype": "none",
 }
 LEAST_MS = 0.01
 """Where a logarithmic axis of milliseconds ends; what is less is drawn there."""

@@ -33,8 +33,7 @@ class OpenAI:
 
     async def generate(self) -> str:
         response = await self.client.chat.completions.create(model=MODEL, messages=MESSAGES)
-        text: str = response.choices[0].message.content
-        return text
+        return response.choices[0].message.content or ""
 
     async def stream(self) -> Seen:
         seen = Seen()
