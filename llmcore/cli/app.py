@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from llmcore._version import __version__
+from llmcore.cli.gateway import add_gateway
 from llmcore.cli.outcome import CODES, DONE, FAILED, INTERRUPTED, MISUSED, exit_code, lines, single
 from llmcore.cli.screen import Screen, one_line, stop_writing
 from llmcore.errors import LlmError
@@ -332,6 +333,9 @@ def chaos(
     from llmcore.cli.chaos import chaos as work
 
     return work(Options(config, profile, only, threshold, json, html), Screen())
+
+
+add_gateway(app)
 
 
 # ----------------------------------------------------------------------------------------------- the edge

@@ -200,10 +200,12 @@ def _read_root(
 
 def _check_top(tree: Mapping[str, Any], notes: Notes) -> None:
     for key in tree:
-        if key != "llm":
+        if key not in {"llm", "gateway"}:  # the latter is read by `loader.gateway`
             meant = f"llm.{key}" if key in _ROOT else "llm" if "llm" in str(key).lower() else None
             hint = (
-                f"did you mean {meant!r}?" if meant else "llmcore reads the table llm and nothing beside it"
+                f"did you mean {meant!r}?"
+                if meant
+                else "llmcore reads the tables llm and gateway and nothing beside them"
             )
             notes.error(key_path("", str(key)), f"unknown key; {hint}")
     if "llm" not in tree:

@@ -32,12 +32,15 @@ class Want:
 
 @frozen
 class Hold:
-    """What was reserved, to be settled once. slot: the second it is counted in; period: the one that pays."""
+    """What was reserved, to be settled once. slot: the second it is counted in; period: the one that pays, "" for none;
+    shared: whether it is counted for several processes.
+    """
 
     share: str
     slot: int
     want: Want
     period: str
+    shared: bool = False
 
 
 class Shares(Protocol):

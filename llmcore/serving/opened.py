@@ -1,0 +1,165 @@
+"""Everything a gateway needs, opened in order and closed in the other: database, secrets, providers, books, the app."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib.util import find_spec
+
+import anyio
+import anyio.to_thread
+from attrs import frozen
+
+from llmcore.build import create_manager
+from llmcore.clock import SystemClock
+from llmcore.config import LlmConfig
+from llmcore.gateway.access.authenticate import Authenticator
+from llmcore.gateway.access.limits import LocalShares, Seats, Shares
+from llmcore.gateway.api.routes import all_routes
+from llmcore.gateway.api.services import Services
+from llmcore.gateway.app import Gateway, create_app
+from llmcore.gateway.catalogue import Lists
+from llmcore.gateway.config import GatewayConfig
+from llmcore.gateway.http import AsgiApp
+from llmcore.gateway.resolve import Resolver
+from llmcore.gateway.serve import Desk
+from llmcore.gateway.store import Store, StoreError, open_store
+from llmcore.gateway.stored import StoredBrowsers, StoredChoices, StoredKeys, UsageBooks
+from llmcore.gateway.telemetry.log import Log
+from llmcore.gateway.telemetry.metrics import Metrics
+from llmcore.gateway.usage.recorder import Recorder
+from llmcore.gateway.usage.retention import Purged, keep_purging
+from llmcore.gateway.vault import Passwords, Vault, choose, open_vault
+from llmcore.prices import warm
+from llmcore.serving.backend import ManagerBackend
+from llmcore.serving.options import database_url, master_key_file
+
+CLOSING_S = 5.0
+
+
+@frozen
+class Ready:
+    """A gateway that can serve."""
+
+    app: Gateway
+    services: Services
+    config: GatewayConfig
+
+
+@asynccontextmanager
+async def opened(
+    config: GatewayConfig,
+    llm: LlmConfig,
+    environ: Mapping[str, str],
+    *,
+    source: str | None = None,
+    migrate: bool = True,
+    pages: Callable[[Services], AsgiApp] | None = None,
+) -> AsyncIterator[Ready]:
+    """The gateway, for the time of the block. source: the file that a reload reads again. pages: what answers where no
+    route does.
+
+    Raises ConfigurationError, StoreError or VaultError, each in lines that say what to do; then nothing is left open.
+    """
+    async with AsyncExitStack() as stack:
+        log = Log(config.log_level, wall=time.time)
+        store, vault = await stack.enter_async_context(stored(config, environ, migrate=migrate))
+        backend = ManagerBackend(create_manager(llm, environ=environ), config)
+        stack.push_async_callback(_closed, backend)
+        recorder = await stack.enter_async_context(
+            Recorder(store.usage, SystemClock(), on_lost=partial(_lost, log))
+        )
+        services = _services(config, backend, store, vault, recorder, log, await _shares(config, stack))
+        services.source = source
+        stack.push_async_callback(services.desk.resolver.aclose)
+        group = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(group.cancel_scope.cancel)
+        group.start_soon(
+            partial(keep_purging, usage_days=config.usage_days, report=partial(_purged, log)),
+            *(store, SystemClock(), time.time),
+        )
+        if llm.prices == "auto":
+            group.start_soon(_warmed)
+        made = None if pages is None else pages(services)
+        yield Ready(create_app(config, all_routes(services), pages=made), services, config)
+
+
+@asynccontextmanager
+async def stored(
+    config: GatewayConfig, environ: Mapping[str, str], *, migrate: bool = True
+) -> AsyncIterator[tuple[Store, Vault]]:
+    """The database and the vault alone, as the commands beside `serve` need them."""
+    async with open_store(database_url(config, environ), migrate=migrate) as store:
+        yield store, await open_vault(store, choose(master_key_file(config, environ), environ))
+
+
+def _services(
+    config: GatewayConfig,
+    backend: ManagerBackend,
+    store: Store,
+    vault: Vault,
+    recorder: Recorder,
+    log: Log,
+    shares: Shares,
+) -> Services:
+    now, wall = time.monotonic, time.time
+    seats = Seats(config.limits.concurrent, config.limits.per_user)
+    metrics = Metrics(lambda: [one.name for one in backend.providers()], lambda: seats.running)
+    metrics.gauges["usage_queued"] = lambda: recorder.state.queued
+    choices = StoredChoices(store, vault, backend)
+    desk = Desk(
+        config=config,
+        backend=backend,
+        authenticator=Authenticator(StoredKeys(store, vault.tokens, wall), ttl=config.key_cache, now=now),
+        resolver=Resolver(backend, choices, ttl=config.key_cache, now=now),
+        seats=seats,
+        shares=shares,
+        books=UsageBooks(recorder),
+        metrics=metrics,
+        log=log,
+        now=now,
+        wall=wall,
+    )
+    return Services(
+        desk=desk,
+        store=store,
+        vault=vault,
+        passwords=Passwords(),
+        recorder=recorder,
+        lists=Lists(ttl=config.models_ttl, retry=config.models_retry, now=now, wall=wall),
+        choices=choices,
+        browsers=StoredBrowsers(store, vault.tokens, wall, days=config.session_days),
+        doors=LocalShares(now, wall),
+        started=now(),
+    )
+
+
+async def _shares(config: GatewayConfig, stack: AsyncExitStack) -> Shares:
+    local = LocalShares(time.monotonic, time.time)
+    if config.redis_url is None:
+        return local
+    from llmcore.gateway.access.redis_shares import RedisShares
+
+    return await stack.enter_async_context(RedisShares(config.redis_url, local, time.time))
+
+
+async def _closed(backend: ManagerBackend) -> None:
+    with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSING_S):
+        await backend.aclose()
+
+
+async def _warmed() -> None:
+    """Load the list of prices beside the first calls: it takes a fifth of a second."""
+    if find_spec("genai_prices") is not None:
+        await anyio.to_thread.run_sync(warm)
+
+
+def _lost(log: Log, count: int) -> None:
+    log.note("error", "gateway.usage_lost", attempts=count)
+
+
+def _purged(log: Log, outcome: Purged | StoreError) -> None:
+    if isinstance(outcome, StoreError):
+        log.note("warning", "gateway.purge_failed", reason=str(outcome))

@@ -1,0 +1,81 @@
+"""uvicorn's HTTP/1.1 over llhttp, with limits on headers in size and time (T11), which it has none of."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class Guarded(HttpToolsProtocol):
+    """most: bytes of all headers of a request. seconds: until they must be whole, and until a connection must ask."""
+
+    most: ClassVar[int] = 65536
+    seconds: ClassVar[float] = 20.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._received = self._held = 0
+        self._in_headers = True
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._alarm = self.loop.call_later(self.seconds, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_alarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_headers:
+            self._received += len(data)
+            if self._alarm is None:
+                self._alarm = self.loop.call_later(self.seconds, self._too_slow)
+        super().data_received(data)
+        if self._in_headers and self._received > self.most:
+            self._give_up(TOO_LARGE)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._held += len(name) + len(value)
+        if self._held > self.most:
+            raise httptools.HttpParserError("the headers are too large")
+
+    def on_headers_complete(self) -> None:
+        self._in_headers = False
+        self._received = self._held = 0
+        self._stop_alarm()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_headers = True
+
+    def _too_slow(self) -> None:
+        self._alarm = None
+        if self._in_headers:
+            self._give_up(TOO_SLOW if self._received else b"")
+
+    def _give_up(self, last_words: bytes) -> None:
+        """Close, unless an answer is still being written."""
+        self._stop_alarm()
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if not answering and not self.transport.is_closing():
+            self.transport.write(last_words)
+            self.transport.close()
+
+    def _stop_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+
+def guarded(most: int, seconds: float) -> type[HttpToolsProtocol]:
+    """The protocol class with these limits, as uvicorn wants it."""
+    return type("GuardedProtocol", (Guarded,), {"most": most, "seconds": seconds})
