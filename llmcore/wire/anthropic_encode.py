@@ -15,6 +15,7 @@ from llmcore.types import GenerationRequest, JsonSchema, Tool
 from llmcore.wire import structured
 from llmcore.wire.anthropic_content import MessageEncoder
 from llmcore.wire.base import Warnings
+from llmcore.wire.foreign import TO_ANTHROPIC, native
 from llmcore.wire.read import Json, as_count, as_dict, merged
 
 MIN_BUDGET = 1024
@@ -72,7 +73,8 @@ class RequestEncoder:
             "stream": stream or None,
         }
         self.warnings.dropped("seed", request.seed)
-        body = merged({key: value for key, value in fields.items() if value is not None}, request.extra)
+        extra = native(request.extra, TO_ANTHROPIC, self.warnings)
+        body = merged({key: value for key, value in fields.items() if value is not None}, extra)
         _check_budget(body)
         return body
 

@@ -26,6 +26,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings
+from llmcore.wire.foreign import TO_COHERE, native
 from llmcore.wire.media import image_url
 from llmcore.wire.read import Json, merged
 
@@ -53,7 +54,7 @@ def chat_body(request: GenerationRequest, warnings: Warnings, *, stream: bool) -
         body["response_format"] = _format(request.response_format)
     if request.reasoning is not None:
         body["thinking"] = _thinking(request.reasoning, warnings)
-    return merged(body, request.extra)
+    return merged(body, native(request.extra, TO_COHERE, warnings))
 
 
 def embed_body(request: EmbeddingRequest) -> dict[str, Any]:

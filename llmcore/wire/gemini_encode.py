@@ -8,6 +8,7 @@ from typing import Any
 
 from llmcore.types import Effort, GenerationRequest, JsonSchema, Message, Reasoning, Text, Tool
 from llmcore.wire.base import Warnings
+from llmcore.wire.foreign import TO_GEMINI, native
 from llmcore.wire.gemini_contents import Dialect, contents_of
 from llmcore.wire.read import merged
 
@@ -42,7 +43,7 @@ def body_of(request: GenerationRequest, dialect: Dialect, warnings: Warnings) ->
     if config := _config(request, warnings):
         body["generationConfig"] = config
     warnings.dropped("parallel_tool_calls", request.parallel_tool_calls)
-    return merged(body, request.extra)
+    return merged(body, native(request.extra, TO_GEMINI, warnings))
 
 
 def _wants_signatures(model: str) -> bool:

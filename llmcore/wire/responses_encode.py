@@ -27,6 +27,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings
+from llmcore.wire.foreign import TO_RESPONSES, native
 from llmcore.wire.openai_encode import known_effort, prompted
 from llmcore.wire.openai_messages import data_uri, image_url
 from llmcore.wire.read import Json, as_dict, merged
@@ -60,7 +61,7 @@ def response_body(
             body["include"] = [SEALED]
     if stream:
         body["stream"] = True
-    return merged(body, request.extra)
+    return merged(body, native(request.extra, TO_RESPONSES, warnings))
 
 
 def _is_stored(wire: ResponsesWire, request: GenerationRequest) -> bool:

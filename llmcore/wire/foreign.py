@@ -1,0 +1,60 @@
+"""Extra fields of a dialect that another one would refuse: a request may go to several vendors, its `extra` is meant for one.
+
+Source: the OpenAI API reference (chat completions); which other APIs know the same names, from their own references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmcore.wire.base import Warnings
+
+CHAT_COMPLETIONS: frozenset[str] = frozenset(
+    {
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "modalities",
+        "n",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "stream_options",
+        "top_logprobs",
+        "user",
+        "verbosity",
+        "web_search_options",
+    }
+)
+"""What OpenAI's chat completions know beside the fields that `GenerationRequest` has itself."""
+
+TO_ANTHROPIC: frozenset[str] = CHAT_COMPLETIONS - {"service_tier"}
+TO_GEMINI: frozenset[str] = CHAT_COMPLETIONS
+TO_COHERE: frozenset[str] = CHAT_COMPLETIONS - {"frequency_penalty", "presence_penalty", "logprobs"}
+TO_RESPONSES: frozenset[str] = CHAT_COMPLETIONS - {
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "stream_options",
+    "top_logprobs",
+    "user",
+}
+
+
+def native(extra: Mapping[str, Any], foreign: frozenset[str], warnings: Warnings) -> Mapping[str, Any]:
+    """`extra` without the names in `foreign`; each of them becomes a warning."""
+    if foreign.isdisjoint(extra):
+        return extra
+    for name in sorted(foreign.intersection(extra)):
+        warnings.dropped(f"extra.{name}", extra[name], "a field of chat completions; not sent")
+    return {name: value for name, value in extra.items() if name not in foreign}

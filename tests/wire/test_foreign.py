@@ -1,0 +1,39 @@
+"""What only OpenAI's chat completions know does not reach a dialect that would refuse it; the caller is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from llmcore.types import GenerationRequest
+from llmcore.wire.anthropic import AnthropicWire
+from llmcore.wire.base import Wire
+from llmcore.wire.cohere import CohereWire
+from llmcore.wire.foreign import CHAT_COMPLETIONS, TO_ANTHROPIC, TO_COHERE, TO_GEMINI, TO_RESPONSES
+from llmcore.wire.gemini import GeminiWire
+from llmcore.wire.openai import OpenAIWire
+from llmcore.wire.responses import ResponsesWire
+
+WIRES = [
+    (AnthropicWire(), TO_ANTHROPIC),
+    (GeminiWire(), TO_GEMINI),
+    (CohereWire(), TO_COHERE),
+    (ResponsesWire(), TO_RESPONSES),
+    (OpenAIWire(), frozenset[str]()),
+]
+
+
+@pytest.mark.parametrize(("wire", "foreign"), WIRES, ids=[type(wire).__name__ for wire, _ in WIRES])
+@pytest.mark.parametrize("stream", [True, False])
+def test_foreign_fields_become_warnings_and_others_pass(
+    wire: Wire, foreign: frozenset[str], stream: bool
+) -> None:
+    extra = {name: {"probe": name} for name in CHAT_COMPLETIONS} | {"custom_field": {"probe": "custom"}}
+    encoded = wire.encode_generate(GenerationRequest("hi", "model-1", extra=extra), stream=stream)
+    sent = json.loads(encoded.http.body or b"")
+    assert {name for name in extra if isinstance(sent.get(name), dict) and "probe" in sent[name]} == (
+        set(extra) - foreign
+    )
+    warned = {warning.parameter for warning in encoded.warnings if warning.parameter.startswith("extra.")}
+    assert warned == {f"extra.{name}" for name in foreign}
