@@ -208,27 +208,29 @@ def growth(results: Results) -> Figure | None:
             ("raw asyncio", RAW, FLOOR),
         )
     }
+    if not all(
+        any(
+            results.samples.get(case, {}).get(client)
+            for *_, points in lines.values()
+            for _, case, client in points
+        )
+        for lines in (by_providers, by_calls)
+    ):
+        return None
     figure, axes = plt.subplots(1, 2, figsize=(12, 4.4), layout="constrained")
     figure.suptitle(
         "Growth: CPU µs per call of llmcore's manager", x=0.01, ha="left", fontweight="bold", fontsize=13
     )
-    drawn = [
-        _lines(axes[0], results, by_providers, "providers"),
-        _lines(axes[1], results, by_calls, "calls in flight"),
-    ]
-    if not all(drawn):
-        plt.close(figure)
-        return None
+    _lines(axes[0], results, by_providers, "providers")
+    _lines(axes[1], results, by_calls, "calls in flight")
     return figure
 
 
-def _lines(axes: Axes, results: Results, lines: dict[str, Any], label: str) -> bool:
-    drawn = False
+def _lines(axes: Axes, results: Results, lines: dict[str, Any], label: str) -> None:
     for title, (colour_, style, points) in lines.items():
         found = [(x, results.median(case, client, CASES[case].figure)) for x, case, client in points]
         known = [(x, y) for x, y in found if y is not None]
         if known:
-            drawn = True
             axes.plot(*zip(*known, strict=True), style, color=colour_, label=title)
     axes.set_xscale("log")
     axes.set_xticks([points[0] for points in next(iter(lines.values()))[2]])
@@ -243,7 +245,6 @@ def _lines(axes: Axes, results: Results, lines: dict[str, Any], label: str) -> b
         bbox_to_anchor=(0.5, -0.16),
         ncols=2 if label == "providers" else 3,
     )
-    return drawn
 
 
 PICTURES: dict[str, Callable[[Results], Figure | None]] = {

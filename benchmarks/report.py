@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 
 from benchmarks.cases import CASES, Case
 from benchmarks.figures import difference
 from benchmarks.results import Results
-from benchmarks.roster import EVERYTHING, LEAF, MANAGER, ROSTER
+from benchmarks.roster import EVERYTHING, LEAF, MANAGER, RAW, ROSTER
 from benchmarks.targets import Verdict, verdicts
 
 TITLES = {
@@ -80,6 +81,8 @@ def _judged(verdict: Verdict) -> str:
 
 
 def table(results: Results, cases: list[Case]) -> str:
+    if cases[0].group == "first":
+        return first_events(results, cases[0].name)
     if cases[0].group == "start":
         columns = [
             ("import", "wall_ms", "import, ms"),
@@ -109,11 +112,21 @@ def table(results: Results, cases: list[Case]) -> str:
     return rows(["", *(title for _, _, title in columns)], body)
 
 
+def first_events(results: Results, case: str) -> str:
+    """The median and the 99th percentile, each also as what a client adds to the floor of the same round."""
+    body = []
+    for client in results.clients([case]):
+        line = [client]
+        for share in (0.5, 0.99):
+            mine, floor = (results.first_events(name, share) for name in (client, RAW))
+            added = difference(mine, floor)
+            line += [number(median(mine.values())), "—" if added is None else f"{added:+,.0f}"]
+        body.append(line)
+    return rows(["", "median, µs", "added to raw", "p99, µs", "added to raw"], body)
+
+
 def cell(results: Results, case: str, client: str, figure: str) -> str:
     """Median and spread; "—" where a client cannot do a case."""
-    if CASES[case].measure == "first_event":
-        usual, late = (results.pooled(case, client, figure, share) for share in (0.5, 0.99))
-        return "—" if usual is None or late is None else f"{number(usual)} (p99 {number(late)})"
     found = results.spread(case, client, figure)
     if found is None:
         return "failed" if client in results.failures.get(case, {}) else "—"

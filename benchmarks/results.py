@@ -44,15 +44,10 @@ class Results:
         found = self.spread(case, client, figure)
         return None if found is None else found[0]
 
-    def pooled(self, case: str, client: str, figure: str, share: float) -> float | None:
-        """A percentile over the lists of all rounds together."""
-        values = [value for sample in self.samples.get(case, {}).get(client, []) for value in sample[figure]]
-        return percentile(values, share) if values else None
-
-    def late(self, client: str) -> Rounds:
-        """How long the first event takes at worst: the 99th percentile of each round, µs."""
+    def first_events(self, client: str, share: float) -> Rounds:
+        """How long the first event takes, µs: a percentile of each round."""
         found = self.samples.get("first-event", {}).get(client, [])
-        return {sample["round"]: percentile(sample["first_us"], 0.99) for sample in found}
+        return {sample["round"]: percentile(sample["first_us"], share) for sample in found}
 
     def clients(self, cases: Sequence[str]) -> list[str]:
         """Those with a sample in any of the cases, in the order of the roster."""

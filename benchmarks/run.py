@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -199,6 +200,7 @@ def measured(said: argparse.Namespace) -> Results:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the upstreams end too
     said = arguments()
     results = Results.read(said.out / "results.json") if said.again else measured(said)
     publish_to(said.out, results)

@@ -73,7 +73,7 @@ def _streams(results: Results) -> Iterator[Verdict]:
     yield Verdict(
         f"stream burst: {OPENAI} takes", _times(results, "burst", OPENAI, MANAGER), 16, "times", "least"
     )
-    ours, floor = (results.late(client) for client in (MANAGER, RAW))
+    ours, floor = (results.first_events(client, 0.99) for client in (MANAGER, RAW))
     late = difference(ours, floor)
     added = None if late is None else late / 1e3
     yield Verdict(

@@ -130,6 +130,7 @@ class Pyreqwest:
         body = {**chat_body(self.setting), "stream": True}
         request = self.client.post(f"{self.setting.url}/chat/completions").body_json(body)
         rest = b""
+        request = request.streamed_read_buffer_limit(0)  # else it waits for 64 KiB before it shows anything
         async with request.build_streamed() as response:
             while (chunk := await response.body_reader.read_chunk()) is not None:
                 *lines, rest = (rest + bytes(chunk)).split(b"\n")
