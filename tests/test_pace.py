@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections import deque
-from collections.abc import Callable
-from itertools import count
-from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmcore.pace import STALE, Pacer, family
-from llmcore.pace.tried import FORGET
+from llmcore.pace.tried import FORGET, MANY
 from llmcore.types import Limit, RateLimits
+from tests.pacing import Bucket, Traffic, Upstream, Window
 
 # ------------------------------------------------------------------------------------------------- families
 
@@ -172,22 +167,41 @@ def test_a_rate_found_by_trying_is_forgotten_when_nobody_needs_it() -> None:
     for step in range(50):
         pacer.take(0, step / 10)
         pacer.settle(0, None, step / 10)
-    pacer.refused(None, 4.9)
-    assert pacer.wait(0, 4.9) == 0.0, "one refused request says nothing of a pace"
-    pacer.refused(None, 5.0)
+    for _ in range(MANY):
+        assert pacer.wait(0, 5.0) == 0.0, "one refused request says nothing of a pace"
+        pacer.refused(None, 5.0)
     assert pacer.wait(0, 5.0) > 0
     assert pacer.wait(0, 6.0 + FORGET) == 0.0
     assert pacer.idle
 
 
-def test_given_back_is_as_never_taken() -> None:
-    pacer = Pacer(60, 6000)
-    for _ in range(1000):
-        assert pacer.wait(100, 0.0) == 0.0
-        pacer.take(100, 0.0)
-        pacer.give_back(100, 0.0)
+def test_reset_forgets_all_that_was_learned_but_keeps_what_is_configured() -> None:
+    pacer = Pacer(60, None)
+    for _ in range(6):
+        pacer.take(0, 0.0)
+    pacer.observe(RateLimits(requests=Limit(10, 0, 86_400.0)), 0.0)
+    pacer.refused(3600.0, 0.0)
+    assert pacer.wait(0, 0.0) >= 3600.0
+    pacer.reset()
+    assert pacer.wait(0, 0.0) == pytest.approx(1.0), "six at once are a tenth of the configured minute"
+    for _ in range(6):
+        pacer.settle(0, None, 0.0)
     assert pacer.in_flight == 0
-    assert pacer.room(0.0) == 1.0
+    learned = Pacer(None, None)
+    learned.take(0, 0.0)
+    learned.observe(RateLimits(requests=Limit(10, 0, 86_400.0)), 0.0)
+    learned.reset()
+    assert learned.idle
+
+
+def test_without_a_learned_pace_a_refusals_rest_is_still_kept() -> None:
+    pacer = Pacer(None, None, learn=False)
+    for _ in range(100):
+        pacer.take(0, 0.0)
+        pacer.refused(7.0, 0.0, 0.0)
+        pacer.settle(0, None, 0.0)
+    assert pacer.wait(0, 0.0) == 7.0
+    assert pacer.wait(0, 7.0) == 0.0
 
 
 def test_learn_false_heeds_no_headers() -> None:
@@ -272,139 +286,6 @@ def test_the_key_with_more_left_has_more_room() -> None:
 # ------------------------------------------------------------------------------------- strict upstreams
 
 
-class Bucket:
-    """A strict token bucket that tells its state when it admits."""
-
-    def __init__(self, limit: float, *, size: float | None = None, window_s: float = 60.0) -> None:
-        self.size = size or limit
-        self.rate = limit / window_s
-        self.left, self.at = self.size, 0.0
-
-    def allows(self, seconds: float) -> float:
-        return self.size + self.rate * seconds
-
-    def ask(self, now: float, amount: float) -> tuple[float | None, Limit]:
-        """(seconds until it would be admitted, None where it is; what the headers say)"""
-        self.left, self.at = min(self.size, self.left + (now - self.at) * self.rate), now
-        refused = None if self.left >= amount else (amount - self.left) / self.rate
-        self.left -= amount if refused is None else 0.0
-        return refused, Limit(self.size, int(self.left), (self.size - self.left) / self.rate)
-
-
-class Window:
-    """A strict fixed window."""
-
-    def __init__(
-        self, limit: float, *, window_s: float = 60.0, begun: float = 17.0, whole: bool = False
-    ) -> None:
-        self.limit, self.window_s, self.begun, self.whole = limit, window_s, begun, whole
-        self.window, self.used = -1.0, 0.0
-
-    def allows(self, seconds: float) -> float:
-        return self.limit * ((seconds + self.begun) // self.window_s + 1)
-
-    def ask(self, now: float, amount: float) -> tuple[float | None, Limit]:
-        window = (now + self.begun) // self.window_s
-        if window != self.window:
-            self.window, self.used = window, 0.0
-        ends = (window + 1) * self.window_s - self.begun - now
-        refused = None if self.used + amount <= self.limit else ends
-        self.used += amount if refused is None else 0.0
-        return refused, Limit(self.limit, self.limit - self.used, float(int(ends)) if self.whole else ends)
-
-
-Upstream = Bucket | Window
-
-
-class Traffic:
-    """More calls than an upstream allows, first come first served through one pacer; time is simulated.
-
-    Headers and answers come after `latency`, refusals within 0.2 s. throughput: share of what was allowed; refusals:
-    share of the requests sent.
-    """
-
-    def __init__(
-        self,
-        upstream: Upstream,
-        per_second: float,
-        *,
-        seconds: float = 900.0,
-        latency: tuple[float, float] = (0.2, 1.5),
-        headers: bool = True,
-        hints: bool = True,
-        sizes: tuple[int, ...] = (0,),
-        estimate: Callable[[int], int] = lambda size: size,
-        kind: str = "requests",
-        pacer: Pacer | None = None,
-        at_once: int = 0,
-        seed: int = 1,
-    ) -> None:
-        self.random, self.pacer, self.upstream = Random(seed), pacer or Pacer(None, None), upstream
-        self.latency, self.headers, self.hints, self.kind, self.estimate = (
-            latency,
-            headers,
-            hints,
-            kind,
-            estimate,
-        )
-        self.queue: deque[int] = deque()
-        self.events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
-        self.numbers = count()
-        self.admitted, self.sent, self.refused, self.wakes = 0.0, 0, 0, -1.0
-        for _ in range(at_once):
-            self.at(0.0, self.arrive, self.random.choice(sizes))
-        now = 0.0
-        while now < seconds:
-            now += self.random.expovariate(per_second)
-            self.at(now, self.arrive, self.random.choice(sizes))
-        while self.events and self.events[0][0] <= seconds:
-            now, _, happen, facts = heapq.heappop(self.events)
-            happen(now, *facts)
-        self.throughput = self.admitted / upstream.allows(seconds)
-        self.refusals = self.refused / self.sent
-
-    def at(self, when: float, happen: Callable[..., None], *facts: Any) -> None:
-        heapq.heappush(self.events, (when, next(self.numbers), happen, facts))
-
-    def arrive(self, now: float, size: int) -> None:
-        if len(self.queue) < 500:
-            self.queue.append(size)
-        self.pump(now)
-
-    def pump(self, now: float) -> None:
-        while self.queue:
-            reserved = self.estimate(self.queue[0])
-            wait = self.pacer.wait(reserved, now)
-            if wait:
-                if not now < self.wakes <= now + wait:
-                    self.wakes = now + max(wait, 0.001)
-                    self.at(self.wakes, self.pump)
-                return
-            size = self.queue.popleft()
-            self.pacer.take(reserved, now)
-            self.at(now + self.random.uniform(0.03, 0.12), self.serve, now, size)
-
-    def serve(self, now: float, sent: float, size: int) -> None:
-        refused, limit = self.upstream.ask(now, 1 if self.kind == "requests" else size)
-        seconds = self.random.uniform(*self.latency)
-        self.at(
-            now + (seconds if refused is None else min(seconds, 0.2)), self.answer, sent, size, refused, limit
-        )
-
-    def answer(self, now: float, sent: float, size: int, refused: float | None, limit: Limit) -> None:
-        self.sent += 1
-        if self.headers:
-            self.pacer.observe(RateLimits(**{self.kind: limit}), now)
-        if refused is None:
-            self.admitted += 1 if self.kind == "requests" else size
-            self.pacer.succeeded(now, sent)
-        else:
-            self.refused += 1
-            self.pacer.refused(refused if self.hints else None, now, sent)
-        self.pacer.settle(self.estimate(size), size if refused is None else None, now)
-        self.pump(now)
-
-
 LATENCIES = [(0.05, 0.2), (0.2, 1.5), (1.0, 10.0)]
 
 
@@ -446,8 +327,8 @@ def test_without_headers_and_hints_a_bucket_is_still_learned_and_a_window_is_not
     assert bucket.throughput >= 0.95
     assert bucket.refusals < 0.01
     window = Traffic(Window(300), 10.0, headers=False, hints=False)
-    assert window.throughput >= 0.85
-    assert window.refusals < 0.06
+    assert window.throughput >= 0.80
+    assert window.refusals < 0.04
 
 
 @pytest.mark.parametrize("kind", ["tokens", "input_tokens"])
@@ -501,5 +382,5 @@ def test_a_limit_that_is_raised_is_found() -> None:
             return super().ask(now, amount)
 
     run = Traffic(Raised(60), 20.0, headers=False, seconds=1200)
-    assert run.admitted >= 0.75 * (300 + 900 * 10)
+    assert run.admitted >= 0.70 * (300 + 900 * 10)
     assert run.refusals < 0.02

@@ -9,7 +9,6 @@ from random import Random
 from weakref import ReferenceType, ref
 
 import anyio
-from attrs import frozen
 
 from llmcore.clock import Clock
 from llmcore.config import Routing
@@ -59,14 +58,13 @@ class Pass:
 
 
 class Chair:
-    """A seat, and what is known of its key: disabled until when and why, its pace and its rests by family."""
+    """A seat, and what is known of its key: disabled until when, its pace and its rests by family."""
 
-    __slots__ = ("disabled_until", "pacers", "rested", "rests", "seat", "turn", "why")
+    __slots__ = ("disabled_until", "pacers", "rested", "rests", "seat", "turn")
 
     def __init__(self, seat: Seat) -> None:
         self.seat: Seat = seat
         self.disabled_until: float = 0.0
-        self.why: str = ""
         self.rests: dict[str, float] = {}
         self.rested: dict[str, float] = {}
         self.pacers: dict[str, Pacer] = {}
@@ -75,16 +73,6 @@ class Chair:
     def ready_at(self, name: str, now: float) -> float:
         """The instant from which this key may be used for the family, its pace aside."""
         return max(now, self.disabled_until, self.rests.get(name, 0.0))
-
-
-@frozen
-class KeyState:
-    """What a status page shows of a key. state: "ok", "disabled" or "resting"."""
-
-    name: str | None
-    state: str
-    reason: str = ""
-    until: float | None = None
 
 
 class _Waiter:
@@ -170,19 +158,6 @@ class Entrance:
             chair.seat.name not in excluded and chair.ready_at(name, now) <= now for chair in self._chairs
         )
 
-    def key_states(self, now: float) -> list[KeyState]:
-        """Every key, for people to read."""
-        found: list[KeyState] = []
-        for chair in self._chairs:
-            rest = max(chair.rests.values(), default=0.0)
-            if chair.disabled_until > now:
-                found.append(KeyState(chair.seat.name, "disabled", chair.why, chair.disabled_until))
-            elif rest > now:
-                found.append(KeyState(chair.seat.name, "resting", "rate limit", rest))
-            else:
-                found.append(KeyState(chair.seat.name, "ok"))
-        return found
-
     # ------------------------------------------------------------------------------------ entering
 
     def try_enter(
@@ -236,7 +211,7 @@ class Entrance:
         chair = passed.chair
         if error is None:
             if chair.disabled_until:
-                chair.disabled_until, chair.why = 0.0, ""
+                chair.disabled_until = 0.0
                 self._told("llm.key_back", key=chair.seat.name)
             if chair.rests and passed.at >= chair.rested.get(passed.family, 0.0):
                 chair.rests.pop(passed.family, None)
@@ -257,9 +232,11 @@ class Entrance:
     def reset(self) -> None:
         """Forget what was learned of the keys."""
         for chair in self._chairs:
-            chair.disabled_until, chair.why = 0.0, ""
+            chair.disabled_until = 0.0
             chair.rests.clear()
             chair.pacers = {name: pacer for name, pacer in chair.pacers.items() if pacer.in_flight}
+            for pacer in chair.pacers.values():
+                pacer.reset()
         if self.waiting:
             self._nudge()
 
@@ -274,7 +251,7 @@ class Entrance:
             return
         if chair.disabled_until <= now:
             self._told("llm.key_disabled", key=chair.seat.name, outcome=error.outcome)
-        chair.disabled_until, chair.why = now + (error.retry_after or TRIED_AGAIN_S), error.outcome
+        chair.disabled_until = now + (error.retry_after or TRIED_AGAIN_S)
 
     def _rest(self, chairs: Sequence[Chair], name: str, until: float) -> None:
         for chair in chairs:

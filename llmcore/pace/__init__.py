@@ -45,6 +45,7 @@ class Pacer:
     """
 
     __slots__ = (
+        "_age",
         "_extra",
         "_learn",
         "_quotas",
@@ -70,8 +71,11 @@ class Pacer:
         )
         self._told: dict[str, Told] = {}
         self._told_at = 0.0
+        self._age = 1.0  # seconds by which news may be old
         self._tried = Tried()
-        self._unseen: deque[float] = deque()  # tokens of requests whose headers are not back yet
+        self._unseen: deque[tuple[float, float]] = (
+            deque()
+        )  # (tokens, since when) whose headers are not back yet
         self._unseen_tokens = 0.0
         self._extra = 0.0  # tokens by which a request uses more than was reserved for it, in the mean
         self._spread = 0.0  # and the mean distance from that
@@ -81,22 +85,22 @@ class Pacer:
         self.in_flight: int = 0
         self.not_before: float = 0.0
 
-    def wait(self, tokens: float, now: float, ahead: int = 0) -> float:
-        """Seconds until a request of so many tokens may go, after `ahead` others like it; 0.0 is now.
+    def wait(self, tokens: float, now: float) -> float:
+        """Seconds until a request of so many tokens may go; 0.0 is now.
 
         One that is larger than its limit may go when all of the limit is left.
         """
         if self.idle:
             return 0.0
         wait = self.not_before - now
-        if self._quotas and wait <= 0.0 and not ahead and self._is_roomy(tokens):
+        if self._quotas and wait <= 0.0 and self._is_roomy(tokens):
             return 0.0
         for quota, counts_tokens in self._quotas:
-            wait = max(wait, quota.wait(tokens if counts_tokens else 1, now, ahead))
+            wait = max(wait, quota.wait(tokens if counts_tokens else 1, now))
         if self._told:
-            wait = max(wait, self._told_wait(tokens, now, ahead))
+            wait = max(wait, self._told_wait(tokens, now))
         if self._tried.rate is not None:
-            wait = max(wait, self._tried.wait(now, ahead))
+            wait = max(wait, self._tried.wait(now))
         if wait > EPSILON:
             return wait
         self.idle = not (self._quotas or self._told or self._tried.rate is not None)
@@ -122,16 +126,18 @@ class Pacer:
         for quota, counts_tokens in self._quotas:
             quota.take(tokens if counts_tokens else 1, now)
         if self._told:
-            self._unseen.append(tokens)
+            self._unseen.append((tokens, now))
             self._unseen_tokens += tokens
             for kind, told in self._told.items():
-                told.take(self._amount(kind, 1, tokens), now)
+                told.take(1 if kind == "requests" else self._amount(kind, 1, tokens), now)
 
     def settle(self, reserved: float, used: float | None, now: float) -> None:
         """A request taken with `reserved` tokens is over, and has used so many; None keeps the reservation."""
         self.in_flight -= 1
+        if self.idle:
+            return
         while len(self._unseen) > self.in_flight:
-            self._unseen_tokens -= self._unseen.popleft()
+            self._unseen_tokens -= self._unseen.popleft()[0]
         if used is None:
             return
         for quota, counts_tokens in self._quotas:
@@ -144,29 +150,24 @@ class Pacer:
         self._extra += surprise / 10
         self._spread += (abs(surprise) - self._spread) / 10
 
-    def give_back(self, tokens: float, now: float) -> None:
-        """A request that was taken has not been sent."""
-        self.in_flight -= 1
-        self._tried.give_back()
-        if self._unseen:
-            self._unseen_tokens -= self._unseen.pop()
-        for quota, counts_tokens in self._quotas:
-            quota.correct(-tokens if counts_tokens else -1, now)
-        for kind, told in self._told.items():
-            told.take(-self._amount(kind, 1, tokens), now)
-
     def observe(self, limits: RateLimits, now: float) -> None:
         """An answer to one of the requests in flight has told limits."""
         if not self._learn:
             return
         if not self._told:
-            self._unseen.extend([0] * (self.in_flight - len(self._unseen)))
+            self._unseen.extend([(0.0, now)] * (self.in_flight - len(self._unseen)))
         if self._unseen:
-            self._unseen_tokens -= self._unseen.popleft()
-        self._learned("requests", limits.requests, now)
-        self._learned("tokens", limits.tokens, now)
-        self._learned("input_tokens", limits.input_tokens, now)
-        self._learned("output_tokens", limits.output_tokens, now)
+            tokens, since = self._unseen.popleft()
+            self._unseen_tokens -= tokens
+            self._age = max(0.2, 1.2 * (now - since), 0.98 * self._age)
+        if limits.requests is not None:
+            self._learned("requests", limits.requests, now)
+        if limits.tokens is not None:
+            self._learned("tokens", limits.tokens, now)
+        if limits.input_tokens is not None:
+            self._learned("input_tokens", limits.input_tokens, now)
+        if limits.output_tokens is not None:
+            self._learned("output_tokens", limits.output_tokens, now)
 
     def refused(self, retry_after: float | None, now: float, sent: float | None = None) -> None:
         """A request, sent at `sent` where that is known, was answered with 429."""
@@ -174,20 +175,29 @@ class Pacer:
         if retry_after is not None:
             self.not_before = max(self.not_before, now + retry_after)
             self.idle = False
-        if self._learn and not self._is_explained(now, now if sent is None else sent):
-            self._tried.refused(now, now if sent is None else sent, self.not_before, self.in_flight)
+        sent = now if sent is None else sent
+        told = False
+        for kind, limit in self._told.items():
+            told = limit.refused(1 if kind == "requests" else 0, now, sent) or told
+        if self._learn and not told and not self._is_explained(now, sent):
+            self._tried.refused(now, sent, self.not_before, self.in_flight)
             self.idle = self.idle and self._tried.rate is None
 
     def succeeded(self, now: float, sent: float | None = None) -> None:
         """A request was answered well. What was sent before the last refusal says nothing against it."""
         if sent is None or sent >= self._refused_at:
             self.not_before = 0.0
-        self._tried.succeeded(now, now if sent is None else sent)
+        if self._tried.rate is not None:
+            self._tried.succeeded(now)
 
     def reset(self) -> None:
-        """Forget the rest that was asked for, and the rate found by trying."""
+        """Forget all that was learned: rests, told limits and the rate found by trying. Configured limits stay in use."""
         self.not_before = 0.0
-        self._tried.rate = None
+        self._tried = Tried()
+        self._told.clear()
+        self._unseen.clear()
+        self._unseen_tokens = 0.0
+        self.idle = not self._quotas
 
     def room(self, now: float) -> float:
         """Share of the tightest limit that is left: 0 is nothing, 1.0 also where no limit is known."""
@@ -220,24 +230,28 @@ class Pacer:
             return tokens
         return self._extra * requests + (tokens if kind == "tokens" else 0)
 
-    def _learned(self, kind: str, limit: Limit | None, now: float) -> None:
-        if limit is None or limit.remaining is None:
+    def _learned(self, kind: str, limit: Limit, now: float) -> None:
+        if limit.remaining is None:
             return
         told = self._told.get(kind) or Told()
         flying = len(self._unseen)
-        if told.observe(limit, self._amount(kind, flying, self._unseen_tokens), flying, now):
+        if told.observe(limit, self._amount(kind, flying, self._unseen_tokens), flying, self._age, now):
             self._told[kind] = told
             self._told_at = now
             self.idle = False
 
-    def _told_wait(self, tokens: float, now: float, ahead: int) -> float:
+    def _told_wait(self, tokens: float, now: float) -> float:
         if now - self._told_at > STALE and not self.in_flight:
             self._told.clear()
             self._unseen.clear()
             self._unseen_tokens = 0.0
-        wait = 0.0
-        doubt = 3 * self._spread * sqrt(1 + len(self._unseen))
+        wait, doubt = 0.0, -1.0
+        most = 1 + tokens + self._extra
         for kind, told in self._told.items():
+            if told.has_plenty(most):
+                continue
+            if doubt < 0:
+                doubt = 3 * self._spread * sqrt(1 + len(self._unseen))
             amount = max(1, self._amount(kind, 1, tokens))
-            wait = max(wait, told.wait(amount, now, ahead, doubt if kind in _UNSURE else 0.0))
+            wait = max(wait, told.wait(amount, now, doubt if kind in _UNSURE else 0.0))
         return wait

@@ -30,9 +30,9 @@ class Quota:
         """Whether so much fits without a look at the clock: time only adds room."""
         return self._level >= amount and self._sent + amount <= self._limit / 2
 
-    def wait(self, amount: float, now: float, ahead: int) -> float:
+    def wait(self, amount: float, now: float) -> float:
         self._advance(now)
-        even = (min(amount, self._burst) + amount * ahead - self._level) / self._rate
+        even = (min(amount, self._burst) - self._level) / self._rate
         over = self._sent + min(amount, self._limit) - self._limit
         if over <= EPSILON:
             return even
