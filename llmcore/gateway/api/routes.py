@@ -23,6 +23,7 @@ from llmcore.gateway.api.users import UsersApi
 from llmcore.gateway.mirror.anthropic import AnthropicMirror
 from llmcore.gateway.mirror.openai_chat import OpenAIChatMirror
 from llmcore.gateway.mirror.responses import ResponsesMirror
+from llmcore.gateway.pages.playground import playground_route
 from llmcore.gateway.serve import Desk
 
 
@@ -77,7 +78,7 @@ def all_routes(services: Services) -> tuple[Route, ...]:
         *(KeysApi(services), UsersApi(services), SignInApi(services), UsageApi(services)),
         *(ProvidersApi(services), HealthApi(services)),
     )
-    routes: list[Route] = [*call_routes(services.desk)]
+    routes: list[Route] = [*call_routes(services.desk), playground_route(services)]
     for api in apis:
         routes += api.routes()
 

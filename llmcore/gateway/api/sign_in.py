@@ -13,7 +13,7 @@ from llmcore.gateway.api.frame import Context, Reply, cookie_name
 from llmcore.gateway.api.services import Services
 from llmcore.gateway.api.table import Route
 from llmcore.gateway.api.users import SHORTEST_PASSWORD
-from llmcore.gateway.errors import BadRequest, Forbidden, Unauthorized
+from llmcore.gateway.errors import BadRequest, Forbidden, TooMany, Unauthorized
 from llmcore.gateway.mirror import read
 from llmcore.gateway.store import User
 from llmcore.gateway.vault import looks_opaque
@@ -78,11 +78,11 @@ class SignInApi:
         if context.head.get(b"sec-fetch-site") in {b"cross-site", b"same-site"}:
             raise Forbidden("sign in on this gateway's own page", code="csrf")
         name, password, token = (read.string(body, field) for field in ("name", "password", "token"))
-        await services.doors.reserve(f"source {context.source}", PER_SOURCE, Want(), 0)
+        await self._knock(f"source {context.source}", PER_SOURCE)
         if token is not None:
             user = await self._by_token(token)
         elif name is not None and password is not None:
-            await services.doors.reserve(f"name {name[:128].casefold()}", PER_NAME, Want(), 0)
+            await self._knock(f"name {name[:128].casefold()}", PER_NAME)
             user = await self._by_password(name, password)
         else:
             raise BadRequest("send name and password, or a token")
@@ -90,6 +90,13 @@ class SignInApi:
             await services.audit(context, "sign_in.refused", "token" if token else (name or "")[:128])
             raise Unauthorized("that is not right, or not valid any more", code="sign_in_refused")
         return await self._welcomed(context, user)
+
+    async def _knock(self, door: str, limits: Limits) -> None:
+        """Raises TooMany for who tries too often."""
+        try:
+            await self._services.doors.reserve(door, limits, Want(), 0)
+        except TooMany as error:
+            raise TooMany("too many attempts; wait a minute", retry_after=error.retry_after) from None
 
     async def _by_token(self, token: str) -> User | None:
         services = self._services
@@ -140,7 +147,7 @@ class SignInApi:
         if context.principal.via != "session":
             raise Forbidden("a password is set in a signed-in browser")
         user = await services.store.users.get(context.principal.user_id)
-        await services.doors.reserve(f"name {context.principal.name.casefold()}", PER_NAME, Want(), 0)
+        await self._knock(f"name {context.principal.name.casefold()}", PER_NAME)
         if user is not None and user.password_hash is not None:
             verified = await services.passwords.verify(user.password_hash, Secret(old or ""))
             if not verified.ok:
