@@ -23,6 +23,7 @@ from llmcore.gateway.app import Gateway, create_app
 from llmcore.gateway.catalogue import Lists
 from llmcore.gateway.config import GatewayConfig
 from llmcore.gateway.http import AsgiApp
+from llmcore.gateway.pages.site import create_pages
 from llmcore.gateway.resolve import Resolver
 from llmcore.gateway.serve import Desk
 from llmcore.gateway.store import Store, StoreError, open_store
@@ -56,7 +57,7 @@ async def opened(
     *,
     source: str | None = None,
     migrate: bool = True,
-    pages: Callable[[Services], AsgiApp] | None = None,
+    pages: Callable[[Services], AsgiApp] | None = create_pages,
 ) -> AsyncIterator[Ready]:
     """The gateway, for the time of the block. source: the file that a reload reads again. pages: what answers where no
     route does.

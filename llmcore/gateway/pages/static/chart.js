@@ -1,0 +1,73 @@
+// Plots as SVG: a line for a short history, stacked bars for days. No style attributes: the page's policy has none.
+
+import { el, svg } from "./dom.js";
+
+/** A history of numbers as a line; null is a gap. */
+export function spark(node, values) {
+  const known = values.filter((value) => value !== null);
+  node.replaceChildren();
+  if (!known.length) return;
+  const [width, height, pad] = [120, 26, 3];
+  const top = Math.max(...known) * 1.1 || 1;
+  const step = values.length > 1 ? width / (values.length - 1) : width;
+  const y = (value) => (height - pad - (value / top) * (height - 2 * pad)).toFixed(1);
+  let line = "";
+  let pen = "M";
+  values.forEach((value, index) => {
+    if (value === null) pen = "M";
+    else {
+      line += `${pen}${(index * step).toFixed(1)} ${y(value)}`;
+      pen = "L";
+    }
+  });
+  if (values.length === 1) line = `M0 ${y(known[0])}L${width} ${y(known[0])}`;
+  node.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  node.setAttribute("preserveAspectRatio", "none");
+  const closed = values.every((value) => value !== null) && `${line}L${width} ${height}L0 ${height}Z`;
+  if (closed) node.append(svg("path", { class: "under", d: closed }));
+  node.append(svg("path", { d: line }));
+}
+
+/** A round number at or above `value`, for the top of an axis. */
+function ceiling(value) {
+  if (value <= 0) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((top) => top >= value * 0.999);
+}
+
+/** Stacked bars. days: labels in order. series: [{name, values}], at most six. write: a value as text. */
+export function bars(place, { days, series, write, label }) {
+  const width = Math.max(320, Math.min(1080, place.clientWidth || 800));
+  const height = width < 500 ? 200 : 240;
+  const [left, right, under, above] = [56, 4, 22, 8];
+  const sums = days.map((_, index) => series.reduce((sum, one) => sum + one.values[index], 0));
+  const top = ceiling(Math.max(...sums));
+  const [inner, tall] = [width - left - right, height - under - above];
+  const slot = inner / days.length;
+  const chart = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+  for (const part of [0, 0.5, 1]) {
+    const y = above + tall * (1 - part);
+    chart.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: y, y2: y }), svg("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, write(top * part)));
+  }
+  days.forEach((day, index) => {
+    let base = above + tall;
+    const x = left + index * slot + slot * 0.12;
+    const group = svg("g", {});
+    series.forEach((one, color) => {
+      const size = (one.values[index] / top) * tall;
+      if (size <= 0) return;
+      base -= size;
+      group.append(svg("rect", { class: `s${color}`, x: x.toFixed(1), y: base.toFixed(1), width: (slot * 0.76).toFixed(1), height: Math.max(size, 0.8).toFixed(1) }));
+    });
+    const parts = series.filter((one) => one.values[index]).map((one) => `${one.name}: ${write(one.values[index])}`);
+    group.append(svg("title", {}, `${day}: ${write(sums[index])}${parts.length > 1 ? `\n${parts.join("\n")}` : ""}`));
+    group.append(svg("rect", { x: (left + index * slot).toFixed(1), y: above, width: slot.toFixed(1), height: tall, fill: "transparent" }));
+    chart.append(group);
+  });
+  const every = Math.max(1, Math.ceil(days.length / Math.floor(inner / 60)));
+  days.forEach((day, index) => {
+    if ((days.length - 1 - index) % every === 0) chart.append(svg("text", { x: left + (index + 0.5) * slot, y: height - 6, "text-anchor": index === days.length - 1 ? "end" : "middle" }, day.slice(5)));
+  });
+  const legend = el("ul", { class: "legend" }, series.map((one, color) => el("li", {}, svg("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("rect", { class: `s${color}`, width: 10, height: 10, rx: 2 })), el("bdi", {}, one.name))));
+  place.replaceChildren(chart, legend);
+}

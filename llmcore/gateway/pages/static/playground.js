@@ -1,0 +1,201 @@
+// Playground: one conversation, kept in this page alone; any provider may answer the next question.
+
+import { $, el, fmt, note, plain } from "./dom.js";
+import { ApiError, call, send } from "./api.js";
+import { Combo } from "./combo.js";
+import { events } from "./sse.js";
+
+const turns = $("#turns");
+const prompt = $("#prompt");
+const provider = $("#provider");
+const model = $("#model");
+const problem = $("#ask-problem");
+let messages = [];
+let conversation = crypto.getRandomValues(new Uint32Array(4)).join("-");
+let running = null;
+
+const combo = new Combo(model, { only: (one) => !one.tags.includes("embedding") });
+
+async function offer() {
+  combo.offer([], "Asking for the models …");
+  try {
+    const which = provider.value ? `?provider=${encodeURIComponent(provider.value)}` : "";
+    const answer = await call("GET", `/api/settings/llm/models${which}`);
+    combo.offer(answer.models, answer.error ?? "No models are known; type a name.");
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    combo.offer([], error.message);
+  }
+}
+
+/** "provider/model" as the gateway understands it; undefined for its own choice. */
+function wanted() {
+  const name = model.value.trim();
+  if (!provider.value) return name || undefined;
+  return name ? `${provider.value}/${name}` : `${provider.value}/${provider.selectedOptions[0].dataset.model ?? ""}`.replace(/\/$/, "");
+}
+
+function turn(role, text, title) {
+  $("#nothing")?.remove();
+  const said = el("div", { class: "said" }, text);
+  const node = el("article", { class: `turn ${role}` }, el("div", { class: "role" }, title), said);
+  turns.append(node);
+  turns.scrollTop = turns.scrollHeight;
+  return { node, said };
+}
+
+/** One answer as it comes in. */
+class Answer {
+  constructor() {
+    const { node, said } = turn("assistant", "", "Answer");
+    this.node = node;
+    this.said = said;
+    this.text = "";
+    this.began = performance.now();
+    this.first = null;
+    node.classList.add("waiting");
+  }
+
+  add(text) {
+    this.first ??= performance.now() - this.began;
+    this.text += text;
+    const near = turns.scrollHeight - turns.scrollTop - turns.clientHeight < 60;
+    this.said.append(plain(text));
+    if (near) turns.scrollTop = turns.scrollHeight;
+  }
+
+  think(text) {
+    this.first ??= performance.now() - this.began;
+    if (!this.thought) {
+      this.thought = el("div");
+      this.said.before(el("details", { class: "thought" }, el("summary", {}, "Reasoning"), this.thought));
+    }
+    this.thought.append(plain(text));
+  }
+
+  restart({ provider: by }) {
+    this.text = "";
+    this.said.replaceChildren();
+    this.tell(el("span", {}, `Broke off; ${by} begins anew.`));
+  }
+
+  tell(...parts) {
+    this.told ??= this.node.appendChild(el("div", { class: "told" }));
+    this.told.append(...parts);
+    turns.scrollTop = turns.scrollHeight;
+  }
+
+  done(end) {
+    const { usage, attempts } = end;
+    this.tell(
+      el("span", {}, el("strong", {}, el("bdi", {}, end.provider ?? "unknown")), " ", el("bdi", { class: "mono" }, end.model ?? "")),
+      el("span", {}, `${fmt.count(usage.input_tokens)} → ${fmt.count(usage.output_tokens)} tokens`),
+      el("span", {}, usage.cost_usd === null ? "cost unknown" : fmt.dollars(usage.cost_usd)),
+      el("span", {}, `first token ${fmt.milliseconds(this.first)}, whole ${fmt.milliseconds(performance.now() - this.began)}`),
+      el("span", {}, attempts.length === 1 ? "1 attempt" : `${attempts.length} attempts`),
+      end.finish_reason === "length" ? el("span", { class: "badge warn" }, "cut off: the longest answer was reached") : "",
+    );
+    this.tries(attempts, [...end.skipped, ...end.warnings]);
+  }
+
+  tries(attempts, more = []) {
+    if (attempts.length < 2 && !more.length && attempts[0]?.outcome === "success") return;
+    if (!attempts.length && !more.length) return;
+    const lines = attempts.map((one) => el("li", {}, el("bdi", {}, `${one.provider} ${one.model ?? ""}`), `: ${one.outcome}${one.status ? ` (${one.status})` : ""}, ${one.why === "first" ? "asked first" : one.why}, ${fmt.seconds(one.duration_s)}`));
+    const notes = more.map((one) => el("li", {}, one));
+    this.node.append(el("details", { class: "tries" }, el("summary", {}, "How it came about"), el("ol", {}, lines), notes.length ? el("ul", {}, notes) : null));
+  }
+
+  fail(message, attempts = []) {
+    this.node.append(el("p", { class: "note bad", role: "alert" }, message));
+    this.tries(attempts);
+    turns.scrollTop = turns.scrollHeight;
+  }
+
+  end() {
+    this.node.classList.remove("waiting");
+    if (!this.text) this.said.remove();
+  }
+}
+
+async function ask(text) {
+  turn("user", text, "You");
+  messages.push({ role: "user", content: text });
+  const answer = new Answer();
+  running = new AbortController();
+  busy(true);
+  let complete = false;
+  try {
+    const body = { messages, stream: true, metadata: { session: conversation } };
+    const name = wanted();
+    if (name) body.model = name;
+    const stream = await send("POST", "/api/playground", body, { signal: running.signal });
+    for await (const { name: kind, data } of events(stream)) {
+      if (kind === "text") answer.add(data.text);
+      else if (kind === "thought") answer.think(data.text);
+      else if (kind === "part") answer.add(data.text || `[${data.kind}]`);
+      else if (kind === "restarted") answer.restart(data);
+      else if (kind === "continued") answer.tell(el("span", {}, `Broke off; ${data.provider} went on.`));
+      else if (kind === "error") answer.fail(data.message, data.attempts);
+      else if (kind === "done") {
+        answer.done(data);
+        complete = true;
+      }
+      if (kind === "error") break;
+    }
+  } catch (error) {
+    if (error.name === "AbortError") answer.tell(el("span", { class: "badge warn" }, "stopped by you"));
+    else if (error instanceof ApiError) answer.fail(error.message, error.body.attempts);
+    else answer.fail("The connection broke off.");
+  } finally {
+    answer.end();
+    if (answer.text) messages.push({ role: "assistant", content: answer.text });
+    else if (!complete) {
+      messages.pop(); // a question without an answer is not sent again
+      if (!prompt.value) prompt.value = text;
+    }
+    busy(false);
+  }
+}
+
+function busy(on) {
+  $("#send").hidden = on;
+  $("#stop").hidden = !on;
+  if (!on) running = null;
+  prompt.focus();
+}
+
+$("#ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = prompt.value.trim();
+  if (running) return;
+  if (!text) {
+    note(problem, "Write a message first.", "bad");
+    return;
+  }
+  note(problem, "");
+  prompt.value = "";
+  ask(text);
+});
+
+prompt.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    $("#ask").requestSubmit();
+  }
+});
+
+$("#stop").addEventListener("click", () => running?.abort());
+$("#anew").addEventListener("click", () => {
+  running?.abort();
+  messages = [];
+  conversation = crypto.getRandomValues(new Uint32Array(4)).join("-");
+  turns.replaceChildren(el("div", { class: "empty", id: "nothing" }, el("strong", {}, "A new conversation"), el("span", {}, "Nothing of the one before is sent any more.")));
+  prompt.focus();
+});
+provider.addEventListener("change", () => {
+  model.value = "";
+  offer();
+});
+
+offer();

@@ -1,0 +1,135 @@
+// Providers: their order, reload, explain; add and edit where the gateway offers it.
+
+import { $, el, note, plain, refresh } from "./dom.js";
+import { ApiError, call } from "./api.js";
+import { clear, dialogs, during, number, text } from "./form.js";
+import { ordered } from "./order.js";
+
+const outcome = $("#outcome");
+const form = $("#provider");
+const IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+let edited = null;
+
+dialogs();
+
+async function attempt(work, done) {
+  note(outcome, "");
+  try {
+    await work();
+    await renew();
+    note(outcome, done, "good");
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    note(outcome, error.message, "bad");
+  }
+}
+
+async function renew() {
+  const focused = document.activeElement?.closest?.(".order > li")?.dataset.name;
+  await refresh("#providers");
+  arrange();
+  if (focused) document.querySelector(`.order > li[data-name="${CSS.escape(focused)}"] .grip`)?.focus();
+}
+
+function arrange() {
+  const list = $(".order");
+  if (list?.dataset.mayOrder !== "true") return;
+  ordered(list, (names) => attempt(() => call("PUT", "/api/providers/order", { names }), "The new order counts from the next request on."));
+}
+
+$("#reload")?.addEventListener("click", (event) => {
+  const button = event.currentTarget;
+  during(button, $("#tools"), outcome, async () => {
+    const { providers } = await call("POST", "/api/providers/reload", {});
+    await renew();
+    note(outcome, `Read again: ${providers.length === 1 ? "one provider" : `${providers.length} providers`}. Calls that run go on as they began.`, "good");
+  });
+});
+
+// ------------------------------------------------------------------------------------------------- explain
+
+function question() {
+  const fields = $("#explain").elements;
+  const words = text($("#explain"), "prompt") ?? "Hello";
+  const content = fields.image.checked ? [{ type: "text", text: words }, { type: "image_url", image_url: { url: IMAGE } }] : words;
+  const body = { messages: [{ role: "user", content }] };
+  const name = text($("#explain"), "model");
+  if (name) body.model = name;
+  if (fields.tools.checked) body.tools = [{ type: "function", function: { name: "example", parameters: { type: "object", properties: {} } } }];
+  if (fields.schema.checked) body.response_format = { type: "json_schema", json_schema: { name: "example", schema: { type: "object", properties: {} } } };
+  return body;
+}
+
+$("#explain").addEventListener("submit", (event) => {
+  event.preventDefault();
+  during(event.submitter ?? $("button", event.target), event.target, $("#explain-problem"), async () => {
+    $("#explained").replaceChildren(told(await call("POST", "/api/providers/explain", question())));
+  });
+});
+
+/** The answer of the manager, whatever it holds: lists in order, the rest by name. */
+function told(value) {
+  if (value === null || value === undefined || value === "") return el("span", { class: "soft" }, "–");
+  if (Array.isArray(value)) return value.length ? el("ol", {}, value.map((one) => el("li", {}, told(one)))) : el("span", { class: "soft" }, "none");
+  if (typeof value !== "object") return el("bdi", {}, typeof value === "number" ? String(+value.toFixed(4)) : value === true ? "yes" : value === false ? "no" : value);
+  const entries = Object.entries(value).filter(([, one]) => one !== null && one !== "");
+  return el("dl", { class: "told-list" }, entries.flatMap(([key, one]) => [el("dt", {}, key.replaceAll("_", " ")), el("dd", {}, told(one))]));
+}
+
+// ------------------------------------------------------------------------------------------- add and edit
+
+function open(provider) {
+  edited = provider;
+  form.reset();
+  clear(form, $("#provider-problem"));
+  $("#editor-title").textContent = provider ? `Edit ${plain(provider.name)}` : "Add a provider";
+  $("#delete").hidden = !provider;
+  form.elements.name.disabled = Boolean(provider);
+  if (provider) {
+    form.elements.provider.value = provider.kind;
+    for (const name of ["name", "base_url", "text_model", "embedding_model", "priority", "max_in_flight"]) form.elements[name].value = provider[name] ?? "";
+  }
+  fit();
+  $("#editor").showModal();
+}
+
+function fit() {
+  const kind = JSON.parse(form.dataset.kinds)[form.elements.provider.value];
+  form.elements.base_url.placeholder = kind?.base_url ?? "https://…";
+  form.elements.text_model.placeholder = kind?.default_model ?? "";
+}
+
+function body() {
+  const said = { provider: form.elements.provider.value };
+  for (const name of ["base_url", "text_model", "embedding_model"]) said[name] = text(form, name);
+  for (const name of ["priority", "max_in_flight"]) said[name] = number(form, name);
+  const key = text(form, "api_key");
+  if (key) said.api_key = key;
+  return said;
+}
+
+if (form) {
+  $("#add").addEventListener("click", () => open(null));
+  form.elements.provider.addEventListener("change", fit);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-edit]");
+    if (button) open(JSON.parse(button.dataset.edit));
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    during(event.submitter, form, $("#provider-problem"), async () => {
+      if (edited) await call("PATCH", `/api/providers/${encodeURIComponent(edited.name)}`, body());
+      else await call("POST", "/api/providers", { name: text(form, "name"), ...body() });
+      $("#editor").close();
+      await renew();
+      note(outcome, "Saved. It counts from the next request on.", "good");
+    });
+  });
+  $("#delete").addEventListener("click", () => {
+    if (!confirm(`Remove ${plain(edited.name)} for everybody?`)) return;
+    $("#editor").close();
+    attempt(() => call("DELETE", `/api/providers/${encodeURIComponent(edited.name)}`), "Removed.");
+  });
+}
+
+arrange();
