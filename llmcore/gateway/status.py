@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import anyio
@@ -64,11 +64,17 @@ def view_json(view: ProviderView, *, admin: bool) -> dict[str, Any]:
 
 
 async def pictures(
-    desk: Desk, recorder: Recorder, *, admin: bool, notes: Mapping[str, Any], every: float = EVERY_S
+    desk: Desk,
+    recorder: Recorder,
+    *,
+    admin: bool,
+    notes: Mapping[str, Any],
+    goes_on: Callable[[], bool],
+    every: float = EVERY_S,
 ) -> AsyncIterator[bytes]:
-    """The picture now and each time it has changed, as events named "status"."""
+    """The picture now and each time it has changed, as events named "status", while `goes_on()`."""
     before: dict[str, Any] = {}
-    while True:
+    while goes_on():
         now = picture(desk, recorder, admin=admin, notes=notes)
         if {**now, "at": 0} != {**before, "at": 0}:
             yield event("status", now)

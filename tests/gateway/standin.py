@@ -103,7 +103,10 @@ class Backend:
         return [SystemProvider(name, "scripted", name in self.local) for name in self.scripted]
 
     def views(self) -> Sequence[ProviderView]:
-        return [ProviderView(name, "scripted") for name in self.scripted]
+        return [
+            ProviderView(name, "scripted", requests=len(one.requests), local=name in self.local)
+            for name, one in self.scripted.items()
+        ]
 
     def last_attempts(self) -> tuple[Attempt, ...]:
         return ()

@@ -89,7 +89,9 @@ class HealthApi:
         return Reply(picture(self._services.desk, self._services.recorder, **await self._more(context)))
 
     async def events(self, context: Context) -> Live:
-        return Live(pictures(self._services.desk, self._services.recorder, **await self._more(context)))
+        services = self._services
+        more = await self._more(context)
+        return Live(pictures(services.desk, services.recorder, goes_on=lambda: services.ready, **more))
 
     async def metrics(self, context: Context) -> Reply:
         return Reply(self._services.desk.metrics.text(), content_type=METRICS_TYPE)
