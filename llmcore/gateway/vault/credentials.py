@@ -52,12 +52,14 @@ async def save_settings(
     """Store settings, with the key sealed for the address that they end up with.
 
     api_key: a new one, None to remove it, UNSET to keep it (it goes by itself with another provider or address).
-    expected: as `Settings.patch`. replace: a PUT instead of a PATCH. Raises StoreConflict, StoreInvalid, StoreUnavailable.
+    expected: as `Settings.patch`. replace: a PUT instead of a PATCH. Raises StoreConflict, StoreInvalid, StoreUnavailable, and
+    with an `api_key` MasterKeyMissing where the master keys are gone.
     """
     write = store.settings.put if replace else store.settings.patch
     if api_key is None or api_key is UNSET:
         return await write(user_id, evolve(change, key=api_key), now=now, expected=expected)
     _check(api_key)
+    vault.reload()  # a key that another process has put first seals from now on; one that is gone seals nothing
     for attempt in range(TRIES):
         before = await store.settings.get(user_id)
         after = changed(before, user_id, cleared(change) if replace else change, now)

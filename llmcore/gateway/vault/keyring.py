@@ -20,6 +20,9 @@ from llmcore.gateway.vault.derive import KEY_BYTES, key_id_of
 from llmcore.gateway.vault.errors import MasterKeyMissing, MasterKeyUnsafe
 
 VARIABLE, VARIABLES = "LLMCORE_MASTER_KEY", "LLMCORE_MASTER_KEYS"
+LARGEST = 65536
+"""Bytes of a key file that are read."""
+
 SERVICE, ENTRY = "llmcore", "gateway master keys"
 
 _HEADER = "# llmcore master keys: the first seals, all open. Without this file stored keys cannot be read. Back it up.\n"
@@ -58,15 +61,19 @@ class FileKeys:
 
     def load(self) -> tuple[bytes, ...]:
         try:
-            handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+            # not blocking, as it may be no file at all
+            handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
         except FileNotFoundError:
             return ()
         except OSError as error:
             raise MasterKeyUnsafe(f"{self.where} cannot be read: {error.strerror}") from None
-        with os.fdopen(handle, encoding="utf-8", errors="replace") as file:
-            self._check(os.fstat(file.fileno()))
-            lines = (line.strip() for line in file)
-            keys = read_keys((line for line in lines if line and not line.startswith("#")), self.where)
+        try:
+            self._check(os.fstat(handle))
+            text = os.read(handle, LARGEST).decode("utf-8", "replace")
+        finally:
+            os.close(handle)
+        lines = (line.strip() for line in text.splitlines())
+        keys = read_keys((line for line in lines if line and not line.startswith("#")), self.where)
         if not keys:
             raise MasterKeyUnsafe(f"{self.where} holds no key; restore it from a backup")
         return keys

@@ -47,12 +47,12 @@ class Passwords:
         return await run_sync(self._verify, stored, raw[: LONGEST + 1], limiter=self._limit)
 
     def _verify(self, stored: str | None, raw: bytes) -> Verified:
-        if stored is None and self._nobody is None:
+        if not stored and self._nobody is None:
             self._nobody = self._hasher.hash(b"nobody's password")
         try:
             self._hasher.verify(stored or self._nobody or "", raw)
         except (VerificationError, InvalidHashError):
             return Verified(False)
-        if stored is None or len(raw) > LONGEST:
+        if not stored or len(raw) > LONGEST:  # the dummy's password was guessed, or the given one was cut
             return Verified(False)
         return Verified(True, self._hasher.hash(raw) if self._hasher.check_needs_rehash(stored) else None)
