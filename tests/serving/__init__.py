@@ -1,0 +1,1 @@
+"""Tests of the room that serves: the backend, the sockets, the command."""
