@@ -35,7 +35,7 @@ lint: $(STAMP)  ## the half of the gate that runs nothing: format, lint, types, 
 check: lint test  ## the gate: lint, then the test suite (architecture among it) with warnings as errors
 
 bench: $(STAMP)  ## what a call costs beside other clients, the cases that matter most (under 5 minutes)
-	@$(BIN)/python -m benchmarks.run --quick $(BENCH)
+	@$(BIN)/python -m benchmarks.run --quick --seconds 0.6 $(BENCH)
 
 bench-full: $(STAMP)  ## every case and every client, the targets, plots in benchmarks/out (under 30 minutes)
 	@$(BIN)/python -m benchmarks.run $(BENCH)
