@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
@@ -72,6 +73,7 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        await anyio.lowlevel.checkpoint_if_cancelled()
         # Shielded as a whole: a statement that was sent is waited for, as drivers tear their connection down where they
         # are cut in the middle. It is short: statements and waits end by their own timeouts.
         with translated(self.where, self._drivers), anyio.CancelScope(shield=True):

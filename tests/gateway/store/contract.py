@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -772,3 +773,17 @@ async def insert_half(store: Store) -> None:
     async with store.database.write() as connection:
         await connection.execute(text("INSERT INTO meta VALUES ('half', 'x')"))
         raise ZeroDivisionError
+
+
+async def test_a_loop_of_reads_or_writes_can_be_cancelled(store: Store) -> None:
+    async with anyio.create_task_group() as group:
+        for action in (store.ping, store.users.count, lambda: store.one_time_tokens.purge(now=1.0)):
+            group.start_soon(forever, action)
+        await anyio.sleep(0.02)
+        group.cancel_scope.cancel()
+    await store.ping()
+
+
+async def forever(action: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        await action()
