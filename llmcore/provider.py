@@ -28,6 +28,7 @@ from llmcore.types import (
     ProviderStats,
     RateLimits,
     Refusal,
+    RequestWarning,
     Restarted,
     Text,
     TextDelta,
@@ -113,6 +114,19 @@ async def is_model_available(provider: LlmProvider, model: str) -> bool:
     return any(info.id == model for info in await provider.list_models())
 
 
+@frozen
+class Answering:
+    """Who answers a stream that is open. model: as it was asked of that provider, None for its own default.
+
+    attempts: how many were begun, this one included. warnings: what was known to be lost before the answer began.
+    """
+
+    provider: str
+    model: str | None = None
+    attempts: int = 1
+    warnings: tuple[RequestWarning, ...] = ()
+
+
 class EventSource(Protocol):
     """What an EventStream draws from: opened once, read until Finished, closed in any case."""
 
@@ -158,6 +172,12 @@ class EventStream:
                 await self.aclose()
                 raise
         return self
+
+    @property
+    def answering(self) -> Answering | None:
+        """Who answers now; None while nobody does, and where the source does not tell (`answering` of its own)."""
+        found: Answering | None = getattr(self._source, "answering", None)
+        return found
 
     async def __aenter__(self) -> Self:
         return await self.open()

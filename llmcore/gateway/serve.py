@@ -41,6 +41,7 @@ from llmcore.gateway.mirror.sse import dumps
 from llmcore.gateway.resolve import Resolver, Target, Wanted
 from llmcore.gateway.telemetry.log import Log
 from llmcore.gateway.telemetry.metrics import Metrics
+from llmcore.provider import Answering
 from llmcore.types import Attempt, RequestWarning, Usage
 
 CHARS_PER_TOKEN = 4
@@ -105,7 +106,7 @@ class Call:
 
 
 class Told(Protocol):
-    """What an answer tells of itself in headers."""
+    """What a whole answer tells of itself in headers."""
 
     @property
     def provider(self) -> str | None: ...
@@ -115,6 +116,11 @@ class Told(Protocol):
     def attempts(self) -> tuple[Attempt, ...]: ...
     @property
     def warnings(self) -> tuple[RequestWarning, ...]: ...
+
+
+def answering(told: Told) -> Answering:
+    """Who gave it, after how many attempts."""
+    return Answering(told.provider or "", told.model, len(told.attempts), told.warnings)
 
 
 class Endpoint:
@@ -215,18 +221,22 @@ class Endpoint:
     # ------------------------------------------------------------------------------- after the model
 
     def headers(
-        self, call: Call, told: Told | None, warnings: tuple[RequestWarning, ...], kind: tuple[bytes, bytes]
+        self,
+        call: Call,
+        who: Answering | None,
+        warnings: tuple[RequestWarning, ...],
+        kind: tuple[bytes, bytes],
     ) -> RawHeaders:
         """The head of a good answer."""
         headers: RawHeaders = [kind, (b"x-request-id", call.request_id.encode("ascii")), *COMMON]
-        if told is not None:
-            if told.provider:
-                headers.append((b"x-llmcore-provider", header_text(told.provider)))
-            if told.model:
-                headers.append((b"x-llmcore-model", header_text(told.model)))
-            headers.append((b"x-llmcore-attempts", b"%d" % len(told.attempts)))
-            if told.warnings:
-                warnings = (*warnings, *told.warnings)
+        if who is not None:
+            if who.provider:
+                headers.append((b"x-llmcore-provider", header_text(who.provider)))
+            if who.model:
+                headers.append((b"x-llmcore-model", header_text(who.model)))
+            headers.append((b"x-llmcore-attempts", b"%d" % who.attempts))
+            if who.warnings:
+                warnings = (*warnings, *who.warnings)
         overhead = call.overhead(perf_counter())
         headers.append((b"x-llmcore-overhead-ms", b"%.3f" % (overhead * 1000)))
         if warnings:
@@ -244,7 +254,7 @@ class Endpoint:
         """A whole good answer. more: headers beside the common ones."""
         text = dumps(body)
         call.begun, call.status = True, 200
-        headers = self.headers(call, told, warnings, JSON_TYPE)
+        headers = self.headers(call, None if told is None else answering(told), warnings, JSON_TYPE)
         await answer(call.send, 200, text, [*headers, *raw_headers(more)] if more else headers)
 
     async def _failed(self, call: Call, error: Failure) -> None:

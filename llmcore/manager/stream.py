@@ -13,6 +13,7 @@ from llmcore.errors import ContentFilterError, ProviderError, StreamInterruptedE
 from llmcore.manager.call import Call
 from llmcore.manager.lane import Won
 from llmcore.manager.plan import goes_over
+from llmcore.provider import Answering
 from llmcore.types import (
     Attempt,
     Continued,
@@ -145,6 +146,16 @@ class ManagedStream:
         self._inner = won.result.stream
         self._held = won.result.held
         self._chars = 0
+
+    @property
+    def answering(self) -> Answering | None:
+        """The provider in charge, under its name here."""
+        won, call, inner = self._won, self._call, self._inner
+        if self._state != "running" or won is None or call is None or inner is None:
+            return None
+        told = inner.answering
+        warnings = (*(() if told is None else told.warnings), *call.flags(won))
+        return Answering(won.candidate.guard.name, won.candidate.choice.model, call.trail.begun, warnings)
 
     # ---------------------------------------------------------------------------------------- reading
 

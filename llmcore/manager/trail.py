@@ -54,6 +54,11 @@ class Trail:
         return tuple(attempt for entry in self._entries for attempt in entry.made)
 
     @property
+    def begun(self) -> int:
+        """How many attempts there are, the running ones included."""
+        return len(self._entries)
+
+    @property
     def skipped(self) -> tuple[Skipped, ...]:
         """Who was not asked, and why; without those who were asked after all."""
         if not self._skipped:

@@ -16,7 +16,7 @@ from llmcore.gateway.media import media_of
 from llmcore.gateway.mirror.base import Asked, EventEncoder, Mirror
 from llmcore.gateway.presence import Presence, Stream
 from llmcore.gateway.resolve import Target
-from llmcore.gateway.serve import USUAL_OUTPUT, Call, Desk, Endpoint
+from llmcore.gateway.serve import USUAL_OUTPUT, Call, Desk, Endpoint, answering
 from llmcore.provider import EventStream
 from llmcore.types import Finished, GenerationRequest
 
@@ -113,8 +113,8 @@ class Generation(Endpoint):
             if not out.began:
                 call.got = perf_counter()
                 call.begun, call.status = True, 200
-                told = event if type(event) is Finished else None
-                headers = self.headers(call, told, asked.warnings, SSE_TYPE)
+                who = answering(event) if type(event) is Finished else events.answering
+                headers = self.headers(call, who, asked.warnings, SSE_TYPE)
                 await out.start(200, [*headers, NO_BUFFERING])
             await out.write(piece)
         await out.end()

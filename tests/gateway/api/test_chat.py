@@ -47,6 +47,8 @@ async def test_a_stream_is_the_same_words() -> None:
         )
     assert reply.headers["content-type"].startswith("text/event-stream")
     assert reply.headers["x-accel-buffering"] == "no"
+    assert reply.headers["x-llmcore-provider"] == "a"
+    assert reply.headers["x-llmcore-attempts"] == "1"
     chunks = events(reply.text)
     said = "".join(
         choice["delta"].get("content") or ""
