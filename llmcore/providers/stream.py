@@ -17,7 +17,7 @@ from llmcore.errors import (
     TimeoutError,
     TotalTimeout,
 )
-from llmcore.provider import Fold, events_of
+from llmcore.provider import Answering, Fold, events_of
 from llmcore.providers.exchange import Trace
 from llmcore.providers.record import attempt_of
 from llmcore.types import (
@@ -86,6 +86,12 @@ class LeafStream:
                 raise self._timeout()
         except ProviderError as error:
             raise self._failed(error) from error.__cause__
+
+    @property
+    def answering(self) -> Answering | None:
+        if self._state != "running":
+            return None
+        return Answering(self._leaf.name, self._request.model, 1, self._warnings)
 
     async def next(self) -> Event:
         while not self._ready:
