@@ -257,12 +257,13 @@ class Call(Generic[Q, T]):
         lane.silent = False
         if self._overlaps:
             self._arm(lane, candidate)
+        counts = candidate.guard.entrance.counts_tokens(candidate.line.family)
         try:
             return await candidate.guard.enter(
                 candidate.line,
                 now,
                 self.ends,
-                tokens=expected_tokens(self.request) if candidate.guard.entrance.counts_tokens else 0,
+                tokens=expected_tokens(self.request) if counts else 0,
                 forced=step.forced,
                 panic=step.panic,
                 avoid=self.candidates.burnt(step.target),

@@ -128,12 +128,15 @@ class Entrance:
         """Whether a slot is free and nobody waits for one."""
         return (self._limit is None or self.in_flight < self._limit) and not self.waiting
 
-    @property
-    def counts_tokens(self) -> bool:
+    def counts_tokens(self, name: str) -> bool:
         """Whether an estimate of a request's tokens is of any use."""
-        return self._routing.tpm is not None or any(
-            pacer.counts_tokens for chair in self._chairs for pacer in chair.pacers.values()
-        )
+        if self._routing.tpm is not None:
+            return True
+        for chair in self._chairs:
+            pacer = chair.pacers.get(name)
+            if pacer is not None and not pacer.idle and pacer.counts_tokens:
+                return True
+        return False
 
     def ready_at(self, name: str, now: float) -> float:
         """The soonest instant at which a call could be made, slots aside; `now` where that is at once."""
@@ -195,18 +198,18 @@ class Entrance:
             if self._full and self.waiting <= self._max_queue // 2:  # told anew only after it was half empty
                 self._full = False
 
-    def leave(self, passed: Pass, used_tokens: float | None = None) -> None:
+    def leave(self, passed: Pass, now: float, used_tokens: float | None = None) -> None:
         """Give the slot back; once."""
         if passed.held:
             passed.held = False
             self.in_flight -= 1
-            passed.pacer.settle(passed.tokens, used_tokens, self._clock.now())
+            passed.pacer.settle(passed.tokens, used_tokens, now)
             if self.waiting:
                 self._nudge()
 
     # ------------------------------------------------------------------------------------ learning
 
-    def learn(self, passed: Pass, error: ProviderError | None) -> None:
+    def learn(self, passed: Pass, error: ProviderError | None, now: float) -> None:
         """What an attempt taught of its key: refused, resting, or (None) that all is well."""
         chair = passed.chair
         if error is None:
@@ -215,9 +218,8 @@ class Entrance:
                 self._told("llm.key_back", key=chair.seat.name)
             if chair.rests and passed.at >= chair.rested.get(passed.family, 0.0):
                 chair.rests.pop(passed.family, None)
-            passed.pacer.succeeded(self._clock.now(), passed.at)
+            passed.pacer.succeeded(now, passed.at)
             return
-        now = self._clock.now()
         if isinstance(error, RateLimitError):
             passed.pacer.refused(error.retry_after, now, passed.at)
             if error.retry_after is not None:

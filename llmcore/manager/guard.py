@@ -198,7 +198,7 @@ class Guard:
                 now = self._clock.now()
                 opened = permit.kind == "call" and breaker.state != "closed" and not past
                 if opened or breaker.state == "isolated":  # while this one waited
-                    self.entrance.leave(passed)
+                    self.entrance.leave(passed, now)
                     raise self._left_alone(breaker, now)
         except BaseException:
             breaker.release(permit)
@@ -331,7 +331,7 @@ class Visit:
                 line.breaker.release(self._permit)
             if error is not None or line.aside_until:
                 guard.learn(line, error, now)
-            guard.entrance.learn(self.passed, error)
+            guard.entrance.learn(self.passed, error, now)
             self._leave(now, used_tokens)
 
     def cancel(self, now: float) -> None:
@@ -344,7 +344,7 @@ class Visit:
     def _leave(self, now: float, used_tokens: int | None) -> None:
         self.line.pulse.ended(self._beat, now)
         self.line.standing.ended()
-        self._guard.entrance.leave(self.passed, used_tokens)
+        self._guard.entrance.leave(self.passed, now, used_tokens)
 
 
 def hedge_delay(fallback: FallbackConfig, line: Line) -> float | None:

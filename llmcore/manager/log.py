@@ -8,24 +8,30 @@ text of a vendor, a prompt or a key.
 from __future__ import annotations
 
 import logging
+import sys
 from functools import cache
 from typing import Any
 
 
 def note(name: str, **facts: Any) -> None:
-    """One event; costs nothing to import before the first one happens."""
-    logger = _logger()
-    logger.info(name, **{key: value for key, value in facts.items() if value is not None})
+    """One event. structlog is not imported for it: an application that has configured it has done so, and a first
+    failover is no time to wait for it.
+    """
+    told = {key: value for key, value in facts.items() if value is not None}
+    if "structlog" in sys.modules and (logger := _structured()) is not None:
+        logger.info(name, **told)
+    else:
+        logging.getLogger("llmcore").info(name, extra=told)
+
+
+def _structured() -> Any:
+    import structlog
+
+    return _logger() if structlog.is_configured() else None
 
 
 @cache
 def _logger() -> Any:
     import structlog
 
-    if structlog.is_configured():
-        return structlog.get_logger("llmcore")
-    return structlog.wrap_logger(
-        logging.getLogger("llmcore"),
-        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
+    return structlog.get_logger("llmcore")

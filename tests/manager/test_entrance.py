@@ -135,7 +135,11 @@ def test_keys_share_by_weight_and_weight_0_is_a_last_resort() -> None:
         keys = [passed.key for passed in passes]
         assert (keys.count("k0"), keys.count("k1"), keys.count("k2")) == (300, 100, 0)
         for place in (0, 1):
-            gate.learn(next(one for one in passes if one.key == f"k{place}"), AuthenticationError("no"))
+            gate.learn(
+                next(one for one in passes if one.key == f"k{place}"),
+                AuthenticationError("no"),
+                anyio.current_time(),
+            )
         assert taken(gate).key == "k2"
 
     run_simulated(main)
@@ -147,15 +151,15 @@ def test_a_refused_key_is_left_out_alone_told_once_and_tried_again(cls: type[Pro
         told: list[Any] = []
         gate = entrance(1.0, 1.0, told=told)
         passed = taken(gate)
-        gate.learn(passed, cls("no"))
-        gate.learn(passed, cls("no"))
+        gate.learn(passed, cls("no"), anyio.current_time())
+        gate.learn(passed, cls("no"), anyio.current_time())
         assert {taken(gate).key for _ in range(10)} == {"k1"}
         assert not gate.other_key("m", frozenset({"k1"}), 0.0)
         await anyio.sleep(901.0)
         assert {taken(gate, 901.0).key for _ in range(10)} == {"k0", "k1"}
         if cls is not PermissionDeniedError:
             assert [event for event, _ in told] == ["llm.key_disabled"]
-            gate.learn(passed, None)
+            gate.learn(passed, None, anyio.current_time())
             assert [event for event, _ in told] == ["llm.key_disabled", "llm.key_back"]
 
     run_simulated(main)
@@ -165,11 +169,11 @@ def test_a_rate_limit_rests_its_key_and_an_overload_rests_all_for_the_family() -
     async def main() -> None:
         gate = entrance(1.0, 1.0)
         passed = taken(gate)
-        gate.learn(passed, RateLimitError("slow", retry_after=30.0))
-        gate.learn(passed, RateLimitError("slow", retry_after=5.0))
+        gate.learn(passed, RateLimitError("slow", retry_after=30.0), anyio.current_time())
+        gate.learn(passed, RateLimitError("slow", retry_after=5.0), anyio.current_time())
         assert gate.ready_at("m", 0.0) == 0.0
         assert {taken(gate).key for _ in range(6)} == {"k1"}
-        gate.learn(passed, OverloadedError("full", retry_after=20.0))
+        gate.learn(passed, OverloadedError("full", retry_after=20.0), anyio.current_time())
         assert gate.ready_at("m", 0.0) == 20.0
         assert gate.ready_at("other", 0.0) == 0.0
 
@@ -179,7 +183,7 @@ def test_a_rate_limit_rests_its_key_and_an_overload_rests_all_for_the_family() -
 def test_a_single_key_is_never_disabled() -> None:
     async def main() -> None:
         gate = entrance()
-        gate.learn(taken(gate), AuthenticationError("no"))
+        gate.learn(taken(gate), AuthenticationError("no"), anyio.current_time())
         assert taken(gate).key is None
 
     run_simulated(main)
@@ -217,8 +221,8 @@ def test_34_nothing_leaks_and_the_limit_holds(
                     assert gate.waiting <= max_queue
                     await anyio.sleep(work)
                 finally:
-                    gate.leave(passed)
-                    gate.leave(passed)
+                    gate.leave(passed, anyio.current_time())
+                    gate.leave(passed, anyio.current_time())
 
         async with anyio.create_task_group() as group:
             for one in clients:
@@ -244,7 +248,7 @@ def test_who_comes_first_passes_first_also_when_others_leave_the_queue(backend: 
                 try:
                     await anyio.sleep(0.3)
                 finally:
-                    gate.leave(passed)
+                    gate.leave(passed, anyio.current_time())
 
         async with anyio.create_task_group() as group:
             for number in range(9):
@@ -268,7 +272,7 @@ def test_a_full_queue_turns_away_at_once_and_is_told_once() -> None:
                 with pytest.raises(PoolTimeout, match="max_queue"):
                     await gate.enter("m", 0, 100.0)
             assert anyio.current_time() == pytest.approx(0.1)
-            gate.leave(passed)
+            gate.leave(passed, anyio.current_time())
         assert [event for event, _ in told] == ["llm.queue_full"]
 
     run_simulated(main)

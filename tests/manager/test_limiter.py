@@ -119,8 +119,8 @@ class LimiterMachine(RuleBasedStateMachine):
         async def go(group: TaskGroup) -> None:
             assert visitor.passed is not None
             visitor.state = "left"
-            self.gate.leave(visitor.passed)
-            self.gate.leave(visitor.passed)
+            self.gate.leave(visitor.passed, anyio.current_time())
+            self.gate.leave(visitor.passed, anyio.current_time())
 
         assert self.stage is not None
         self.stage.do(go)

@@ -296,14 +296,14 @@ def test_a_full_queue_is_told_anew_only_after_it_was_half_empty() -> None:
                     await gate.enter("m", 0, 1000.0)
                 passed = passes.pop()
                 assert passed is not None
-                gate.leave(passed)
+                gate.leave(passed, anyio.current_time())
                 await anyio.sleep(0.1)
                 group.start_soon(wait)
             assert [event for event, _ in told] == ["llm.queue_full"]
             for _ in range(5):
                 passed = passes.pop()
                 assert passed is not None
-                gate.leave(passed)
+                gate.leave(passed, anyio.current_time())
                 await anyio.sleep(0.1)
 
     run_simulated(main)
