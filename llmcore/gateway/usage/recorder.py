@@ -51,7 +51,8 @@ class Recorder:
     """`record` never waits and never fails. Use in `async with`; at its end all that is queued is written.
 
     bound: attempts that are kept when they cannot be written; then the oldest go. every: seconds between two batches.
-    grace: seconds that closing may take. on_lost: called with how many were dropped or refused, for a log line or metric.
+    grace: seconds that closing may take (and a statement that is
+    under way may take to end). on_lost: called with how many were dropped or refused, for a log line or metric.
     """
 
     def __init__(
