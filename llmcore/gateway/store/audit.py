@@ -24,6 +24,8 @@ LARGEST = 8192
 
 def plain(text: str, longest: int = LONGEST) -> str:
     r"""`text` in one line that any log and terminal can show: what is not printable is written as \u escapes."""
+    if len(text) <= longest and text.isprintable():
+        return text
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: longest + 1])
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 

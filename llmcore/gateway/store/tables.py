@@ -29,7 +29,9 @@ class Words(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is not None and ("\0" in value or any("\ud800" <= char <= "\udfff" for char in value)):
+        if value is None or (value.isascii() and "\0" not in value):
+            return value
+        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
             msg = "a text holds a character that cannot be stored"
             raise StoreInvalid(msg)
         return value

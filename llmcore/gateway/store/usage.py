@@ -61,6 +61,16 @@ def storable(attempt: UsageAttempt) -> UsageAttempt:
     return evolve(attempt, model=model, **texts, **counts)
 
 
+_FIELDS = tuple(
+    UsageAttempt.__attrs_attrs__[index].name for index in range(len(UsageAttempt.__attrs_attrs__))
+)
+
+
+def _plain(attempt: UsageAttempt) -> dict[str, Any]:
+    """The columns of one attempt."""
+    return {name: getattr(attempt, name) for name in _FIELDS}
+
+
 def _count(value: int | None) -> int | None:
     return None if value is None or value < 0 else min(value, LARGEST)
 
@@ -82,9 +92,9 @@ class Usage:
         async with self._database.write() as connection:
             for start in range(0, len(rows), CHUNK):
                 chunk = rows[start : start + CHUNK]
-                query = self._insert(usage_attempts).values([asdict(row) for row in chunk])
-                new = query.on_conflict_do_nothing().returning(usage_attempts.c.id)
-                ids = set((await connection.execute(new)).scalars())
+                query = self._insert(usage_attempts).on_conflict_do_nothing()
+                new = query.returning(usage_attempts.c.id)
+                ids = set((await connection.execute(new, [_plain(row) for row in chunk])).scalars())
                 added += [row for row in chunk if row.id in ids]
             await self._add_days(connection, added)
             await _charge(connection, added)
