@@ -112,7 +112,8 @@ def dollars(value: float | None) -> str:
         return UNKNOWN
     if value == 0 or value >= 1:
         return f"${value:,.2f}"
-    return f"${value:.4f}" if value >= 0.0001 else f"${value:.6f}"
+    whole, _, digits = f"{value:.{4 if value >= 0.0001 else 6}f}".partition(".")
+    return f"${whole}.{digits.rstrip('0'):0<2}"
 
 
 def share(value: float | None) -> str:

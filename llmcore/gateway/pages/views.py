@@ -149,7 +149,9 @@ def _told(view: Mapping[str, Any]) -> dict[str, Any]:
         word, mood = str(view["state"]).replace("_", " "), "warn"
     elif view["success_rate"] is None:
         word, mood = "not asked yet", ""
-    elif view["success_rate"] < 0.9:
+    elif view["success_rate"] < 0.5:
+        word, mood = "failing", "bad"
+    elif view["success_rate"] < 0.95:
         word, mood = "failing at times", "warn"
     return {**view, "word": word, "mood": mood}
 
@@ -166,7 +168,7 @@ async def usage(visit: Visit) -> Values:
     dimensions = ("provider", "model", "user", "key") if everybody else ("provider", "model", "key")
     by_day, attempts, *groups = await visit.all(
         ("/api/usage", {**query, "by": "day,provider"}),
-        ("/api/usage/attempts", {"limit": "25", **({"scope": "all"} if everybody else {})}),
+        ("/api/usage/attempts", {"limit": "15", **({"scope": "all"} if everybody else {})}),
         *(("/api/usage", {**query, "by": dimension}) for dimension in dimensions),
     )
     names = await _names(visit, everybody)

@@ -17,8 +17,8 @@ export async function call(method, path, body, { signal } = {}) {
 }
 
 /** The answer itself, once it is a good one. Throws ApiError; an AbortError stays what it is. */
-export async function send(method, path, body, { signal } = {}) {
-  const headers = { accept: "application/json" };
+export async function send(method, path, body, { signal, headers: more } = {}) {
+  const headers = { accept: "application/json", ...more };
   if (method !== "GET") headers["x-csrf-token"] = token() ?? "";
   if (body !== undefined) headers["content-type"] = "application/json";
   let answer;

@@ -8,7 +8,7 @@ export function spark(node, values) {
   node.replaceChildren();
   if (!known.length) return;
   const [width, height, pad] = [120, 26, 3];
-  const top = Math.max(...known) * 1.1 || 1;
+  const top = Math.max(...known) * 1.4 || 1;
   const step = values.length > 1 ? width / (values.length - 1) : width;
   const y = (value) => (height - pad - (value / top) * (height - 2 * pad)).toFixed(1);
   let line = "";
@@ -39,7 +39,7 @@ function ceiling(value) {
 export function bars(place, { days, series, write, label }) {
   const width = Math.max(320, Math.min(1080, place.clientWidth || 800));
   const height = width < 500 ? 200 : 240;
-  const [left, right, under, above] = [56, 4, 22, 8];
+  const [left, right, under, above] = [56, 18, 22, 8];
   const sums = days.map((_, index) => series.reduce((sum, one) => sum + one.values[index], 0));
   const top = ceiling(Math.max(...sums));
   const [inner, tall] = [width - left - right, height - under - above];
@@ -66,7 +66,7 @@ export function bars(place, { days, series, write, label }) {
   });
   const every = Math.max(1, Math.ceil(days.length / Math.floor(inner / 60)));
   days.forEach((day, index) => {
-    if ((days.length - 1 - index) % every === 0) chart.append(svg("text", { x: left + (index + 0.5) * slot, y: height - 6, "text-anchor": index === days.length - 1 ? "end" : "middle" }, day.slice(5)));
+    if ((days.length - 1 - index) % every === 0) chart.append(svg("text", { x: left + (index + 0.5) * slot, y: height - 6, "text-anchor": "middle" }, day.slice(5)));
   });
   const legend = el("ul", { class: "legend" }, series.map((one, color) => el("li", {}, svg("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("rect", { class: `s${color}`, width: 10, height: 10, rx: 2 })), el("bdi", {}, one.name))));
   place.replaceChildren(chart, legend);

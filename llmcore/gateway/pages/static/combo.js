@@ -24,6 +24,7 @@ export class Combo {
   offer(models, why = "") {
     this.models = models.filter(this.only);
     this.why = why;
+    this.several = new Set(this.models.map((model) => model.provider)).size > 1;
     if (!this.list.hidden) this.open(this.field.value);
   }
 
@@ -41,7 +42,7 @@ export class Combo {
   row(model, index) {
     const tags = (model.tags ?? []).filter((tag) => tag !== "embedding").map((tag) => el("span", { class: `badge ${tag === "dear" ? "warn" : tag === "alias" ? "" : "good"}` }, tag));
     const options = { id: `${this.list.id}-${index}`, role: "option", "aria-selected": "false", "data-index": index };
-    return el("li", options, el("span", {}, el("bdi", {}, model.id), " ", tags), el("span", { class: "facts" }, facts(model)));
+    return el("li", options, el("span", {}, el("bdi", {}, model.id), " ", tags), el("span", { class: "facts" }, facts(model, this.several)));
   }
 
   close() {
@@ -90,9 +91,9 @@ export class Combo {
   }
 }
 
-/** What is known of a model, in one line. */
-export function facts(model) {
-  const found = [];
+/** What is known of a model, in one line. named: with its provider. */
+export function facts(model, named = false) {
+  const found = named && model.provider ? [model.provider] : [];
   if (model.alias_of) found.push(`stands for ${model.alias_of}`);
   if (model.context_window) found.push(`${tokens(model.context_window)} context`);
   if (model.input_usd_per_million !== null && model.input_usd_per_million !== undefined) {
@@ -100,7 +101,7 @@ export function facts(model) {
     found.push(`${fmt.dollars(model.input_usd_per_million)} in${out === null ? "" : ` / ${fmt.dollars(out)} out`} per million tokens`);
   }
   if (model.capabilities?.length) found.push(model.capabilities.join(", "));
-  return found.join(" · ") || "no facts known";
+  return found.join(" · ") || "price and context unknown";
 }
 
 function tokens(count) {

@@ -87,6 +87,6 @@ export const fmt = {
   milliseconds: (value) =>
     known(value, (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : ms < 999.5 ? `${ms.toFixed(0)} ms` : ms < 60000 ? `${(ms / 1000).toFixed(2)} s` : `${(ms / 60000).toFixed(1)} min`)),
   dollars: (value) =>
-    known(value, (d) => (d === 0 || d >= 1 ? `$${d.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}` : d >= 0.0001 ? `$${d.toFixed(4)}` : `$${d.toFixed(6)}`)),
+    known(value, (d) => `$${d.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: d === 0 || d >= 1 ? 2 : d >= 0.0001 ? 4 : 6 })}`),
   count: (value) => known(value, (n) => Math.round(n).toLocaleString("en")),
 };

@@ -38,7 +38,7 @@ export function show(form, place, error) {
     return;
   }
   input.setAttribute("aria-invalid", "true");
-  place_.textContent = error.message.replace(/^[a-z_0-9]+: /, "");
+  place_.textContent = error.message.replace(/^[a-z_0-9]+: /, "").replace(/^./, (first) => first.toUpperCase());
   input.focus();
 }
 

@@ -11,10 +11,10 @@ const provider = $("#provider");
 const model = $("#model");
 const problem = $("#ask-problem");
 let messages = [];
-let conversation = crypto.getRandomValues(new Uint32Array(4)).join("-");
+let conversation = null;
 let running = null;
 
-const combo = new Combo(model, { only: (one) => !one.tags.includes("embedding") });
+const combo = new Combo(model, { only: (one) => !one.tags.includes("embedding"), onpick: settle });
 
 async function offer() {
   combo.offer([], "Asking for the models …");
@@ -28,11 +28,34 @@ async function offer() {
   }
 }
 
-/** "provider/model" as the gateway understands it; undefined for its own choice. */
-function wanted() {
-  const name = model.value.trim();
-  if (!provider.value) return name || undefined;
-  return name ? `${provider.value}/${name}` : `${provider.value}/${provider.selectedOptions[0].dataset.model ?? ""}`.replace(/\/$/, "");
+/** A model of a list of several providers goes to the one that offers it. */
+function settle(one) {
+  if (!provider.value && [...provider.options].some((option) => option.value === one.provider)) {
+    provider.value = one.provider;
+    offer();
+  }
+}
+
+/** The session that holds the chosen provider: made for the first question, switched when the choice was changed; null for none. */
+async function session() {
+  const choice = { provider: provider.value, model: model.value.trim() || null };
+  if (!choice.provider) return null;
+  if (conversation === null) {
+    const made = await call("POST", "/api/sessions", { title: "Playground", ...choice });
+    conversation = { id: made.id, ...choice };
+  } else if (conversation.provider !== choice.provider || conversation.model !== choice.model) {
+    await call("PATCH", `/api/sessions/${conversation.id}`, choice);
+    Object.assign(conversation, choice);
+  }
+  return conversation.id;
+}
+
+/** End the session, also while the page goes away. */
+function forget() {
+  if (conversation === null) return;
+  const headers = { "x-csrf-token": document.body.dataset.csrf };
+  fetch(`/api/sessions/${conversation.id}`, { method: "DELETE", headers, keepalive: true }).catch(() => {});
+  conversation = null;
 }
 
 function turn(role, text, title) {
@@ -126,10 +149,11 @@ async function ask(text) {
   busy(true);
   let complete = false;
   try {
-    const body = { messages, stream: true, metadata: { session: conversation } };
-    const name = wanted();
-    if (name) body.model = name;
-    const stream = await send("POST", "/api/playground", body, { signal: running.signal });
+    const body = { messages, stream: true };
+    const held = await session();
+    if (!held && model.value.trim()) body.model = model.value.trim();
+    const headers = held ? { "x-llmcore-session": held } : {};
+    const stream = await send("POST", "/api/playground", body, { signal: running.signal, headers });
     for await (const { name: kind, data } of events(stream)) {
       if (kind === "text") answer.add(data.text);
       else if (kind === "thought") answer.think(data.text);
@@ -189,7 +213,7 @@ $("#stop").addEventListener("click", () => running?.abort());
 $("#anew").addEventListener("click", () => {
   running?.abort();
   messages = [];
-  conversation = crypto.getRandomValues(new Uint32Array(4)).join("-");
+  forget();
   turns.replaceChildren(el("div", { class: "empty", id: "nothing" }, el("strong", {}, "A new conversation"), el("span", {}, "Nothing of the one before is sent any more.")));
   prompt.focus();
 });
@@ -197,5 +221,6 @@ provider.addEventListener("change", () => {
   model.value = "";
   offer();
 });
+addEventListener("pagehide", forget);
 
 offer();

@@ -70,10 +70,19 @@ $("#explain").addEventListener("submit", (event) => {
 /** The answer of the manager, whatever it holds: lists in order, the rest by name. */
 function told(value) {
   if (value === null || value === undefined || value === "") return el("span", { class: "soft" }, "–");
+  if (Array.isArray(value) && value.length && value.every((one) => one && typeof one === "object" && !Array.isArray(one))) return table(value);
   if (Array.isArray(value)) return value.length ? el("ol", {}, value.map((one) => el("li", {}, told(one)))) : el("span", { class: "soft" }, "none");
   if (typeof value !== "object") return el("bdi", {}, typeof value === "number" ? String(+value.toFixed(4)) : value === true ? "yes" : value === false ? "no" : value);
   const entries = Object.entries(value).filter(([, one]) => one !== null && one !== "");
   return el("dl", { class: "told-list" }, entries.flatMap(([key, one]) => [el("dt", {}, key.replaceAll("_", " ")), el("dd", {}, told(one))]));
+}
+
+/** Things that are alike as rows; a column that holds nothing is left out. */
+function table(rows) {
+  const keys = [...new Set(rows.flatMap(Object.keys))].filter((key) => rows.some((row) => row[key] !== null && row[key] !== undefined && row[key] !== ""));
+  const head = el("thead", {}, el("tr", {}, keys.map((key) => el("th", { scope: "col" }, key.replaceAll("_", " ")))));
+  const body = rows.map((row) => el("tr", {}, keys.map((key) => el("td", { "data-label": key.replaceAll("_", " ") }, told(row[key])))));
+  return el("div", { class: "scroll" }, el("table", { class: "fold" }, head, el("tbody", {}, body)));
 }
 
 // ------------------------------------------------------------------------------------------- add and edit

@@ -15,7 +15,9 @@ let stored = given(form, "stored");
 
 const chat = new Combo(form.elements.model, { only: (model) => !model.tags.includes("embedding"), onpick: told });
 const embedding = new Combo(form.elements.embedding_model, { only: (model) => model.tags.includes("embedding") });
+const untested = $("#untested");
 let offered = [];
+let moving = false;
 let asking = null;
 
 const chosen = () => form.elements.provider.value;
@@ -26,7 +28,9 @@ const address = () => text(form, "base_url");
 function fit() {
   const kind = kinds[chosen()];
   const own = !isSystem() && kind;
-  $("#address-field").hidden = !own || !(kind.local || kind.needs_base_url || mayMove || address());
+  const needed = own && (kind.local || kind.needs_base_url || address() || moving);
+  $("#address-field").hidden = !needed;
+  $("#move-field").hidden = !own || needed || !mayMove;
   $("#key-field").hidden = !own || (!kind.key_required && !kind.key_variable && kind.local);
   if (own) {
     form.elements.base_url.placeholder = kind.base_url ?? "https://…";
@@ -34,7 +38,7 @@ function fit() {
     const usual = kind.base_url ? `Empty: ${kind.base_url}` : "This kind of provider has no usual address: enter yours.";
     $("#base_url-hint").textContent = mayMove ? usual : `${usual} Only administrators may enter another one.`;
   }
-  form.elements.model.placeholder = kind?.default_model ?? "the provider's default";
+  form.elements.model.placeholder = isSystem() ? "as this gateway is configured" : "choose one, or type its name";
   $("#provider-hint").textContent = isSystem()
     ? "Answers with the key of this gateway."
     : kind?.local
@@ -129,13 +133,22 @@ function tested(result) {
 
 form.elements.provider.addEventListener("change", () => {
   clear(form, $("#outcome"));
+  moving = false;
+  untested.hidden = false;
+  $("#tested").replaceChildren(untested);
   const back = chosen() === stored.provider;
   for (const name of ["model", "embedding_model", "base_url"]) form.elements[name].value = back ? (stored[name] ?? "") : "";
+  if (!back && !isSystem()) form.elements.model.value = kinds[chosen()]?.default_model ?? "";
   form.elements.api_key.value = "";
   fit();
   models();
 });
 form.elements.base_url.addEventListener("input", tell);
+$("#move").addEventListener("click", () => {
+  moving = true;
+  fit();
+  form.elements.base_url.focus();
+});
 form.elements.model.addEventListener("input", told);
 $("#refresh-models").addEventListener("click", () => models(true));
 
@@ -155,7 +168,9 @@ $("#test").addEventListener("click", (event) =>
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   during(event.submitter ?? $("button[type=submit]", form), form, $("#outcome"), async () => {
-    stored = await call("PUT", `/api/settings/llm${scope}`, body());
+    const said = body();
+    if (!isSystem() && !said.model && !said.embedding_model) throw new ApiError("Choose a model: requests that name none are sent to it.", { param: "model" });
+    stored = await call("PUT", `/api/settings/llm${scope}`, said);
     form.elements.api_key.value = "";
     $("#remove").hidden = false;
     await refresh('section[aria-labelledby="now"]', 'section[aria-labelledby="choice"] > header');
