@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -83,6 +84,8 @@ async def _alone(
 
 async def served(ready: Ready, listener: socket.socket, started: Callable[[], None] = lambda: None) -> None:
     """Serve at that socket until a signal comes; then let what runs end."""
+    gc.collect()
+    gc.freeze()  # what is there now stays; looking through it again and again would cost every call
 
     def stopping() -> None:
         ready.services.ready = False
