@@ -62,6 +62,17 @@ class Server:
         self._run([self._programs / "initdb", "--locale=C", *arguments, self._data])
 
     def start(self) -> None:
+        """Until it answers. After a kill it refuses as long as a child of the old one still holds the shared memory."""
+        for _ in range(300):
+            if self._process is None or self._process.poll() is not None:
+                self._launch()
+            ready = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+            if subprocess.run(ready, check=False).returncode == 0:
+                return
+            time.sleep(0.1)
+        raise AssertionError(self._log.read_text()[-2000:])
+
+    def _launch(self) -> None:
         settings = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._sockets}"]
         settings += ["-c", "fsync=off"]  # what a killed server has written, the kernel still has
         command = [self._programs / "postgres", "-D", self._data, "-p", str(self.port), *settings]
@@ -69,13 +80,6 @@ class Server:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, user=account(), group=account(), cwd="/"
             )
-        for _ in range(600):
-            assert self._process.poll() is None, self._log.read_text()[-2000:]
-            ready = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-            if subprocess.run(ready, check=False).returncode == 0:
-                return
-            time.sleep(0.1)
-        raise AssertionError(self._log.read_text()[-2000:])
 
     def stop(self) -> None:
         """As an operator would: connections are cut, what is committed is safe."""
