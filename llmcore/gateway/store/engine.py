@@ -45,7 +45,7 @@ class Database:
         self._url = read_url(url)
         self.sqlite: bool = self._url.get_backend_name() == "sqlite"
         self.where: str = self._url.render_as_string(hide_password=True)
-        self._drivers = driver_errors()
+        self._drivers = driver_errors(postgres=not self.sqlite)
         if self.sqlite:
             make_private(Path(self._url.database or ""))
         self._engine = _engine(self._url, patience)

@@ -41,8 +41,8 @@ class StoreInvalid(StoreError):
     """A value that the database cannot hold, or a cursor that is not one of ours."""
 
 
-def driver_errors() -> tuple[type[Exception], ...]:
-    """Everything that SQLAlchemy and the drivers that are installed raise."""
+def driver_errors(*, postgres: bool) -> tuple[type[Exception], ...]:
+    """Everything that SQLAlchemy and the driver raise; that of PostgreSQL is imported where it is used."""
     found: tuple[type[Exception], ...] = (
         exc.StatementError,
         exc.TimeoutError,
@@ -50,7 +50,7 @@ def driver_errors() -> tuple[type[Exception], ...]:
         OSError,
         OverflowError,
     )
-    if find_spec("asyncpg") is not None:
+    if postgres and find_spec("asyncpg") is not None:
         import asyncpg
 
         found += (asyncpg.PostgresError, asyncpg.InterfaceError)
