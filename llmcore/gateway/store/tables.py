@@ -25,8 +25,8 @@ from llmcore.gateway.store.errors import StoreInvalid
 class Words(TypeDecorator[str]):
     """Text that both databases can hold: neither NUL nor half of a surrogate pair. Raises StoreInvalid for others."""
 
-    impl = Text
-    cache_ok = True
+    impl: type[Text] = Text
+    cache_ok: bool | None = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         if value is None or (value.isascii() and "\0" not in value):
@@ -37,7 +37,7 @@ class Words(TypeDecorator[str]):
         return value
 
 
-metadata = MetaData()
+metadata: MetaData = MetaData()
 """Names the tables; holds nothing else."""
 
 
@@ -53,7 +53,7 @@ def _at(name: str, *, nullable: bool = False) -> Column[float]:
     return Column(name, Double, nullable=nullable)
 
 
-users = Table(
+users: Table = Table(
     "users",
     metadata,
     _id(primary_key=True),
@@ -65,7 +65,7 @@ users = Table(
     _at("created_at"),
 )
 
-one_time_tokens = Table(
+one_time_tokens: Table = Table(
     "one_time_tokens",
     metadata,
     Column("hash", String(64), primary_key=True),
@@ -75,7 +75,7 @@ one_time_tokens = Table(
     _at("used_at", nullable=True),
 )
 
-web_sessions = Table(
+web_sessions: Table = Table(
     "web_sessions",
     metadata,
     Column("id_hash", String(64), primary_key=True),
@@ -87,7 +87,7 @@ web_sessions = Table(
     Index("web_sessions_of_user", "user_id"),
 )
 
-virtual_keys = Table(
+virtual_keys: Table = Table(
     "virtual_keys",
     metadata,
     _id(primary_key=True),
@@ -112,7 +112,7 @@ virtual_keys = Table(
     Index("virtual_keys_of_user", "user_id", "created_at", "id"),
 )
 
-llm_settings = Table(
+llm_settings: Table = Table(
     "llm_settings",
     metadata,
     _id("user_id", primary_key=True),  # "" is the system, so this is no foreign key
@@ -130,7 +130,7 @@ llm_settings = Table(
     Column("version", BigInteger, nullable=False),
 )
 
-chat_sessions = Table(
+chat_sessions: Table = Table(
     "chat_sessions",
     metadata,
     _id(primary_key=True),
@@ -144,7 +144,7 @@ chat_sessions = Table(
     Index("chat_sessions_of_user", "user_id", "updated_at", "id"),
 )
 
-session_agents = Table(
+session_agents: Table = Table(
     "session_agents",
     metadata,
     Column("session_id", String(64), ForeignKey("chat_sessions.id", ondelete="CASCADE"), primary_key=True),
@@ -153,7 +153,7 @@ session_agents = Table(
     Column("model", Words),
 )
 
-connection_tests = Table(
+connection_tests: Table = Table(
     "connection_tests",
     metadata,
     _id("user_id", primary_key=True),  # the last test of each provider
@@ -166,7 +166,7 @@ connection_tests = Table(
 
 COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 
-usage_attempts = Table(
+usage_attempts: Table = Table(
     "usage_attempts",
     metadata,
     _id(primary_key=True),
@@ -191,7 +191,7 @@ usage_attempts = Table(
     Index("usage_attempts_at", "at", "id"),
 )
 
-usage_days = Table(
+usage_days: Table = Table(
     "usage_days",
     metadata,
     Column("day", String(10), primary_key=True),  # "2026-11-21", UTC
@@ -206,7 +206,7 @@ usage_days = Table(
     Column("duration_ms", Double, nullable=False),
 )
 
-audit = Table(
+audit: Table = Table(
     "audit",
     metadata,
     _id(primary_key=True),
@@ -219,7 +219,7 @@ audit = Table(
     Index("audit_at", "at", "id"),
 )
 
-meta = Table(
+meta: Table = Table(
     "meta", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
 )
 """Single values: "pepper" (sealed), "retired_keys" (ids of master keys that may seal nothing any more)."""
