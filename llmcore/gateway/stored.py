@@ -25,7 +25,7 @@ from llmcore.gateway.store import (
     UsageAttempt,
 )
 from llmcore.gateway.usage.recorder import Recorder
-from llmcore.gateway.vault import SealBroken, Tokens, Vault, api_key, looks_opaque, public_id_of
+from llmcore.gateway.vault import SealBroken, Tokens, Vault, VaultError, api_key, looks_opaque, public_id_of
 from llmcore.provider import LlmProvider
 from llmcore.types import Attempt
 
@@ -33,8 +33,10 @@ SEEN_EVERY_S = 300.0
 NO_DIGEST = "0" * 64
 
 
-def told(error: StoreError) -> GatewayError:
-    """An error of the store as an answer; where the database is away, without its address."""
+def told(error: StoreError | VaultError) -> GatewayError:
+    """An error of store or vault as an answer; where the database is away, without its address."""
+    if isinstance(error, SealBroken):
+        return Conflict(str(error), code="key_unreadable")
     if isinstance(error, StoreConflict):
         return Conflict(str(error))
     if isinstance(error, StoreInvalid):

@@ -42,6 +42,9 @@ from llmcore.gateway.mirror.errors import openai_error
 from llmcore.gateway.mirror.sse import KEEP_ALIVE
 from llmcore.gateway.presence import Presence, Stream
 from llmcore.gateway.serve import Desk, SayError
+from llmcore.gateway.store import StoreError
+from llmcore.gateway.stored import told
+from llmcore.gateway.vault import VaultError
 
 BODY_LIMIT = 256 * KIB
 NOBODY = Principal("", "nobody", "user", "key", scopes=frozenset())
@@ -142,6 +145,8 @@ class Framed:
             status = 499
         except (GatewayError, ProviderError, ConfigurationError) as error:
             status = await self._failed(head, error, scope, send)
+        except (StoreError, VaultError) as error:
+            status = await self._failed(head, told(error), scope, send)
         except Exception as error:  # noqa: BLE001 - the outermost edge: the client gets an answer, the log the fault
             self._desk.log.fault(error, head.request_id, self._rule.route)
             fault = GatewayError("the gateway has failed; its log has more by the request id")
