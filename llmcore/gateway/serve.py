@@ -15,6 +15,7 @@ from attrs import define, field
 
 from llmcore.errors import ProviderError
 from llmcore.gateway.access.authenticate import Authenticator, credential, unauthorized
+from llmcore.gateway.access.idempotency import Given, Repeats, Ticket
 from llmcore.gateway.access.limits import Hold, Seats, Shares, Want
 from llmcore.gateway.access.principal import INFERENCE, NO_LIMITS, Principal
 from llmcore.gateway.backend import Backend
@@ -65,6 +66,10 @@ class Desk:
     log: Log
     now: Callable[[], float]
     wall: Callable[[], float]
+    repeats: Repeats = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.repeats = Repeats(self.now)
 
 
 @define
@@ -83,6 +88,7 @@ class Call:
     status: int = 0
     begun: bool = False
     outcome: str = "success"
+    ticket: Ticket | None = None
     asked: float = 0.0
     got: float = 0.0
 
@@ -154,6 +160,8 @@ class Endpoint:
                 call, GatewayError("the gateway has failed; its log has more by the request id")
             )
         finally:
+            if call.ticket is not None:
+                call.ticket.settle(None)
             self._close(call)
             if call.hold is not None:
                 await self._settle(call, call.hold)
@@ -169,9 +177,23 @@ class Endpoint:
             limits = desk.config.limits
             cap = limits.media_body if self.media else limits.body
             body = await read_body(call.head, receive, cap, limits.upload)
-            await self._answer(call, body, receive)
+            key = call.head.text(b"idempotency-key")
+            if key is None or not await self._repeated(call, principal, key, body):
+                await self._answer(call, body, receive)
         finally:
             desk.seats.give(principal)
+
+    async def _repeated(self, call: Call, principal: Principal, key: str, body: bytes) -> bool:
+        """Give the answer that was given for this key; False where this request is the first of it."""
+        given = self.desk.repeats.begin(principal.user_id, self.route, key, body)
+        if isinstance(given, Ticket):
+            call.ticket = given
+            return False
+        call.begun, call.status = True, given.status
+        headers = [pair for pair in given.headers if pair[0] != b"x-request-id"]
+        headers += [(b"x-request-id", call.request_id.encode("ascii")), (b"x-llmcore-replayed", b"true")]
+        await answer(call.send, given.status, given.body, headers)
+        return True
 
     async def _answer(self, call: Call, body: bytes, receive: Receive) -> None:
         raise NotImplementedError
@@ -255,7 +277,11 @@ class Endpoint:
         text = dumps(body)
         call.begun, call.status = True, 200
         headers = self.headers(call, None if told is None else answering(told), warnings, JSON_TYPE)
-        await answer(call.send, 200, text, [*headers, *raw_headers(more)] if more else headers)
+        if more:
+            headers += raw_headers(more)
+        if call.ticket is not None:
+            call.ticket.settle(Given(200, headers, text))
+        await answer(call.send, 200, text, headers)
 
     async def _failed(self, call: Call, error: Failure) -> None:
         """Say the error in this wire's words, if nothing was said yet."""
@@ -271,7 +297,10 @@ class Endpoint:
         headers += [pair for pair in raw_headers(said.headers) if pair[0] != b"x-request-id"]
         if call.attempts:
             headers.append((b"x-llmcore-attempts", b"%d" % len(call.attempts)))
-        await answer(call.send, said.status, dumps(said.body), headers)
+        text = dumps(said.body)
+        if call.ticket is not None:
+            call.ticket.settle(Given(said.status, headers, text))
+        await answer(call.send, said.status, text, headers)
 
     def _close(self, call: Call) -> None:
         """Figures and books."""
