@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 REAL   := .venv-real
 
-.PHONY: help demo test test-long lint check bench bench-full test-real test-services format clean
+.PHONY: help demo test test-long lint check bench bench-full test-real test-services test-browser format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -46,6 +46,10 @@ test-real: $(STAMP)  ## against a real model engine with tiny random weights, in
 
 test-services: $(STAMP)  ## against real servers (PostgreSQL) of this machine's own packages; what is missing is skipped and said
 	@LLMCORE_SERVICES=1 $(BIN)/python -m pytest tests/services -m services
+
+test-browser: $(STAMP)  ## the gateway's pages in a real Chromium of this machine's own packages; what is missing is skipped and said
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
+	@LLMCORE_BROWSER=1 $(BIN)/python -m pytest tests/browser -m browser
 
 format: $(STAMP)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

@@ -7,16 +7,20 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-from attrs import frozen
+from attrs import asdict, frozen
 
 from llmcore.build import create_manager
 from llmcore.clock import SystemClock
 from llmcore.config import LlmConfig
+from llmcore.errors import ConfigurationError
 from llmcore.gateway.access.authenticate import Authenticator
 from llmcore.gateway.access.limits import LocalShares, Seats, Shares
+from llmcore.gateway.access.part_shares import PartShares
+from llmcore.gateway.access.redis_shares import RedisShares
 from llmcore.gateway.api.routes import all_routes
 from llmcore.gateway.api.services import Services
 from llmcore.gateway.app import Gateway, create_app
@@ -24,6 +28,7 @@ from llmcore.gateway.catalogue import Lists
 from llmcore.gateway.config import GatewayConfig
 from llmcore.gateway.http import AsgiApp
 from llmcore.gateway.pages.site import create_pages
+from llmcore.gateway.redis_link import LinkState
 from llmcore.gateway.resolve import Resolver
 from llmcore.gateway.serve import Desk
 from llmcore.gateway.store import Store, StoreError, open_store
@@ -36,6 +41,9 @@ from llmcore.gateway.vault import Passwords, Vault, choose, open_vault
 from llmcore.prices import warm
 from llmcore.serving.backend import ManagerBackend
 from llmcore.serving.options import database_url, master_key_file
+
+if TYPE_CHECKING:  # an extra
+    from llmcore.gateway.telemetry.tracing import Tracing
 
 CLOSING_S = 5.0
 
@@ -72,8 +80,12 @@ async def opened(
         recorder = await stack.enter_async_context(
             Recorder(store.usage, SystemClock(), on_lost=partial(_lost, log))
         )
-        services = _services(config, backend, store, vault, recorder, log, await _shares(config, stack))
+        shares = await _shares(config, log, stack)
+        services = _services(config, backend, store, vault, recorder, log, shares)
         services.source = source
+        services.desk.tracing = _tracing(config)
+        if isinstance(shares, RedisShares):
+            services.notes["shared_limits"] = lambda: asdict(shares.state)
         stack.push_async_callback(services.desk.resolver.aclose)
         group = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(group.cancel_scope.cancel)
@@ -137,13 +149,24 @@ def _services(
     )
 
 
-async def _shares(config: GatewayConfig, stack: AsyncExitStack) -> Shares:
-    local = LocalShares(time.monotonic, time.time)
-    if config.redis_url is None:
-        return local
-    from llmcore.gateway.access.redis_shares import RedisShares
+async def _shares(config: GatewayConfig, log: Log, stack: AsyncExitStack) -> Shares:
+    """Through Redis; else in this process alone, for its part of `workers`."""
+    if config.redis_url is not None:
+        shares = RedisShares(config.redis_url, time.monotonic, time.time, told=partial(_redis, log))
+        return await stack.enter_async_context(shares)
+    if config.workers > 1:
+        return PartShares(time.monotonic, time.time, config.workers)
+    return LocalShares(time.monotonic, time.time)
 
-    return await stack.enter_async_context(RedisShares(config.redis_url, local, time.time))
+
+def _tracing(config: GatewayConfig) -> Tracing | None:
+    if not config.tracing:
+        return None
+    if find_spec("opentelemetry") is None:
+        raise ConfigurationError('gateway.tracing needs `pip install "llmcore-kit[otel]"`')
+    from llmcore.gateway.telemetry.tracing import Tracing
+
+    return Tracing()
 
 
 async def _closed(backend: ManagerBackend) -> None:
@@ -159,6 +182,13 @@ async def _warmed() -> None:
 
 def _lost(log: Log, count: int) -> None:
     log.note("error", "gateway.usage_lost", attempts=count)
+
+
+def _redis(log: Log, state: LinkState) -> None:
+    if state.up:
+        log.note("info", "gateway.redis_up")
+    else:
+        log.note("warning", "gateway.redis_away", why=state.why)
 
 
 def _purged(log: Log, outcome: Purged | StoreError) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import socket
 
-from attrs import evolve
-
 from llmcore.serving.opened import opened
 from llmcore.serving.options import Options, gateway_config, llm_config
 from llmcore.serving.records import quiet_libraries
@@ -17,7 +15,7 @@ from llmcore.serving.workers import HANDED_ON, SOCKET
 async def main() -> None:
     """Serve until told to stop."""
     options = Options.of_text(os.environ[HANDED_ON])
-    config = evolve(gateway_config(options, os.environ), workers=1)
+    config = gateway_config(options, os.environ)
     llm = await llm_config(options, os.environ)
     with socket.socket(fileno=int(os.environ[SOCKET])) as listener:
         async with opened(config, llm, os.environ, source=options.config, migrate=False) as ready:

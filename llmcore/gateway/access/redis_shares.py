@@ -1,182 +1,349 @@
-"""Limits counted in Redis, for several processes and machines together; counted here while Redis is away.
+"""Limits of keys that several processes share through Redis; alone with its part of them while Redis is away.
 
-Each reservation is one script, so that no two processes can both take the last place. Time is Redis's own. The laws are
-those of `limits`: any 60 seconds hold at most `rpm` requests and `tpm` tokens.
+One task speaks with Redis, for all calls that wait at that moment and all that was used meanwhile, in one round trip. A
+busy key has an advance, so that most of its calls wait for nobody. Whoever must wait does so for a quarter of a second at
+most; then, and until Redis answers again, each process gives out its own part of the limits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from hashlib import sha256
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import redis.asyncio as redis
-from redis.exceptions import RedisError
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+from attrs import define, frozen
 
-from llmcore.gateway.access.limits import (
-    Hold,
-    LocalShares,
-    Want,
-    out_of_minute,
-    out_of_money,
-    period_ends,
-    period_of,
+from llmcore.gateway.access.account import (
+    GRANTED,
+    WANTS,
+    Account,
+    Answer,
+    Question,
+    Verdict,
+    verdict_error,
 )
+from llmcore.gateway.access.limits import Hold, Want, period_of
 from llmcore.gateway.access.principal import Limits
+from llmcore.gateway.redis_link import REST_S, LinkLost, LinkState, RedisLink
 from llmcore.secret import Secret
 
-ANSWER_S = 0.25
-CONNECT_S = 0.5
-AWAY_S = 3.0
-"""After a failure Redis is left alone for so long."""
+SHARES = "access/shares.lua"
+ALIVE = "access/alive.lua"
+PREFIX = "llmcore:"
+TICK_S = 0.1
+"""How soon others hear of what a call did take in the end."""
+BEAT_S = 1.0
+SETTLED_S = 3
+"""Age from which an emptied Redis decides alone: every process has said by then what it had used before."""
+SWEEP_S = 5.0
+FAREWELL_S = 1.0
+ACCOUNTS = 200
+"""How many keys are spoken of in one round trip."""
 
-_RESERVE = """
-local now = tonumber(redis.call('TIME')[1])
-local rpm, tpm, requests, tokens = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local budget, micros, spent = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local taken, used, by = 0, 0, {}
-if rpm >= 0 or tpm >= 0 then
-  local flat = redis.call('HGETALL', KEYS[1])
-  for i = 1, #flat, 2 do
-    local second = tonumber(string.sub(flat[i], 2))
-    if second + 61 <= now then
-      redis.call('HDEL', KEYS[1], flat[i])
-    elseif string.sub(flat[i], 1, 1) == 'r' then
-      taken = taken + tonumber(flat[i + 1])
-    else
-      used = used + tonumber(flat[i + 1])
-    end
-    by[flat[i]] = tonumber(flat[i + 1])
-  end
-  local over_r, over_t = 0, 0
-  if rpm >= 0 then over_r = math.max(0, taken + requests - rpm) end
-  if tpm >= 0 then over_t = math.max(0, used + tokens - tpm) end
-  if over_r > 0 or over_t > 0 then
-    local kind = over_r > 0 and 1 or 2
-    for second = now - 60, now do
-      over_r = over_r - (by['r' .. second] or 0)
-      over_t = over_t - (by['t' .. second] or 0)
-      if over_r <= 0 and over_t <= 0 then return {kind, second + 61 - now} end
-    end
-    return {kind, 61}
-  end
-end
-if budget >= 0 then
-  local hour = math.floor(now / 3600)
-  local known = math.max(spent, tonumber(redis.call('HGET', KEYS[2], 'spent') or '0'))
-  local held = 0
-  for back = 0, 2 do
-    held = held + tonumber(redis.call('HGET', KEYS[2], 'h' .. (hour - back)) or '0')
-  end
-  if known >= budget or known + held + micros > budget then return {3, 0} end
-  redis.call('HSET', KEYS[2], 'spent', known)
-  redis.call('HINCRBY', KEYS[2], 'h' .. hour, micros)
-  redis.call('EXPIRE', KEYS[2], tonumber(ARGV[8]))
-end
-if rpm >= 0 or tpm >= 0 then
-  redis.call('HINCRBY', KEYS[1], 'r' .. now, requests)
-  redis.call('HINCRBY', KEYS[1], 't' .. now, tokens)
-  redis.call('EXPIRE', KEYS[1], 130)
-end
-return {0, now}
-"""
 
-_SETTLE = """
-local now, slot = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1])
-if tonumber(ARGV[2]) ~= 0 and slot + 61 > now and redis.call('HEXISTS', KEYS[1], 't' .. slot) == 1 then
-  redis.call('HINCRBY', KEYS[1], 't' .. slot, tonumber(ARGV[2]))
-end
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  redis.call('HINCRBY', KEYS[2], 'h' .. math.floor(slot / 3600), -tonumber(ARGV[3]))
-  redis.call('HINCRBY', KEYS[2], 'spent', tonumber(ARGV[4]))
-end
-return 0
-"""
+@frozen
+class SharesState:
+    """shared: whether limits hold for all processes together. processes: how many there are, as far as is known. since:
+    epoch seconds of the last change; why: the kind of fault.
+    """
+
+    shared: bool
+    processes: int
+    since: float
+    why: str | None = None
+
+
+@define(eq=False)
+class _Waiter:
+    want: Want
+    verdict: asyncio.Future[Verdict | None]
+    """None: decide it alone."""
 
 
 class RedisShares:
-    """Use in `async with`. local: counts while Redis does not answer. wall: epoch seconds, which decide the period."""
+    """`Shares` for several processes, for the time of its block. now: monotonic seconds; wall: epoch seconds.
+
+    told(state): called when Redis has gone or come back; it must not block or raise. prefix: of all keys in Redis; who
+    uses the same one shares. Raises ConfigurationError for a URL that is none.
+    """
 
     def __init__(
         self,
         url: Secret,
-        local: LocalShares,
+        now: Callable[[], float],
         wall: Callable[[], float],
-        now: Callable[[], float] | None = None,
+        *,
+        prefix: str = PREFIX,
+        told: Callable[[LinkState], None] | None = None,
     ) -> None:
-        self._local = local
+        self._now = now
         self._wall = wall
-        self._now = now or wall
-        self._away_until = 0.0
-        self._client: Any = redis.from_url(
-            url.reveal(),
-            socket_timeout=ANSWER_S,
-            socket_connect_timeout=CONNECT_S,
-            max_connections=64,
-            health_check_interval=0,
-        )
-        self._reserve: Any = self._client.register_script(_RESERVE)
-        self._settle: Any = self._client.register_script(_SETTLE)
+        self._prefix = prefix
+        self._link = RedisLink(url, wall, told)
+        self._me = secrets.token_urlsafe(9)
+        self._accounts: dict[str, Account] = {}
+        self._waiting: dict[str, list[_Waiter]] = {}
+        self._changed: set[str] = set()
+        self._advanced: set[str] = set()
+        self._wake = asyncio.Event()
+        self._group: TaskGroup | None = None
+        self._processes = 1
+        self._epoch = 0
+        self._settled = 0.0
+        """From when on (monotonic) this Redis has heard everybody."""
+        self._ahead_of_us = wall() - now()
+        """What the common clock shows more than `now`."""
+
+    @property
+    def shared(self) -> bool:
+        return self._link.state.up and self._now() >= self._settled
+
+    @property
+    def state(self) -> SharesState:
+        """For the status page."""
+        link, shared = self._link.state, self.shared
+        why = "it has just begun to count" if link.up and not shared else link.why
+        return SharesState(shared, self._processes, link.since, why)
 
     async def __aenter__(self) -> Self:
         try:
-            await self._client.ping()
-        except (RedisError, OSError):
-            self._fails()
+            await self._alive()
+        except LinkLost:
+            self._cut_off()
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._group.start_soon(self._speak)
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._client.aclose()
+    ) -> bool | None:
+        assert self._group is not None
+        self._group.cancel_scope.cancel()
+        try:
+            return await self._group.__aexit__(exc_type, exc, traceback)
+        finally:
+            await self._farewell()
 
-    @property
-    def shared(self) -> bool:
-        return self._now() >= self._away_until
+    # ------------------------------------------------------------------------------------- Shares
 
     async def reserve(self, share: str, limits: Limits, want: Want, spent: int, /) -> Hold:
-        if not self.shared:
-            return await self._local.reserve(share, limits, want, spent)
-        wall = self._wall()
         if limits.tpm is not None and want.tokens > limits.tpm:
             want = Want(want.requests, limits.tpm, want.micros)
+        account = self._accounts.get(share)
+        if account is None:
+            account = self._accounts[share] = Account(share, self._me)
+        wall = self._wall()
         period = "" if limits.budget_micros is None else period_of(limits.period, wall)
-        lasts = round((period_ends(limits.period, wall) or 366 * 86400) + 7200)
-        numbers = (_or_none(limits.rpm), _or_none(limits.tpm), want.requests, want.tokens)
-        money = (_or_none(limits.budget_micros), want.micros, spent, lasts)
-        try:
-            verdict, number = await self._reserve(keys=_keys(share, period), args=(*numbers, *money))
-        except (RedisError, OSError):
-            self._fails()
-            return await self._local.reserve(share, limits, want, spent)
-        if verdict == 3:
-            raise out_of_money(limits, wall)
-        if verdict:
-            raise out_of_minute(limits, verdict == 1, float(number))
-        return Hold(share, int(number), want, period, shared=True)
+        account.meet(limits, period, spent)
+        second = account.take(want, self._now())
+        if second is None and self._link.state.up and self._group is not None:
+            if not self.shared:
+                account.check(want, self._second(), self._processes, wall)
+            second = await self._granted(account, want)
+        if second is None:
+            second = account.alone(want, self._second(), self._processes, wall)
+            self._changed.add(share)
+        return Hold(share, second, want, period)
 
     async def settle(self, hold: Hold, tokens: int | None, micros: int | None, /) -> None:
-        if not hold.shared:
-            await self._local.settle(hold, tokens, micros)
-            return
-        delta = 0 if tokens is None else tokens - hold.want.tokens
-        paid = hold.want.micros if micros is None else micros
-        keys = _keys(hold.share, hold.period)
+        account = self._accounts.get(hold.share)
+        if account is not None:
+            account.settle(hold, tokens, micros, shared=self._link.state.up)
+            self._changed.add(hold.share)
+
+    async def _granted(self, account: Account, want: Want) -> int | None:
+        """The second in which it is counted; None where nobody can be asked. Raises TooMany."""
+        share = account.share
+        waiter = _Waiter(want, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(share, []).append(waiter)
+        self._wake.set()
         try:
-            await self._settle(keys=keys, args=(hold.slot, delta, hold.want.micros, paid))
-        except (RedisError, OSError):
-            self._fails()
+            verdict = await waiter.verdict
+        except asyncio.CancelledError:
+            if waiter.verdict.done() and not waiter.verdict.cancelled():
+                self._unwanted(account, want, waiter.verdict.result())
+            raise
+        if verdict is None:
+            return None
+        if verdict.kind != GRANTED:
+            raise verdict_error(account.limits, verdict, self._wall())
+        return verdict.second
 
-    def _fails(self) -> None:
-        self._away_until = self._now() + AWAY_S
+    def _unwanted(self, account: Account, want: Want, verdict: Verdict | None) -> None:
+        if verdict is not None and verdict.kind == GRANTED:
+            account.give_back(verdict.second, want)
+            self._changed.add(account.share)
+
+    def _second(self) -> int:
+        return int(self._now() + self._ahead_of_us)
+
+    # -------------------------------------------------------------------- the one that speaks with Redis
+
+    async def _speak(self) -> None:
+        beat = swept = self._now()
+        while True:
+            await self._woken()
+            try:
+                self._expired()
+                if self._now() - beat >= BEAT_S or not self._link.state.up:
+                    beat = self._now()
+                    await self._alive()
+                if self._waiting or self._changed:
+                    await self._exchange()
+            except LinkLost:
+                self._cut_off()
+                await anyio.sleep(REST_S)
+            if self._now() - swept >= SWEEP_S:
+                swept = self._now()
+                self._forget()
+
+    async def _woken(self) -> None:
+        """Until somebody waits, or it is time to look."""
+        if not self._waiting:
+            self._wake.clear()
+            with anyio.move_on_after(TICK_S if self._accounts else BEAT_S):
+                await self._wake.wait()
+
+    def _expired(self) -> None:
+        now = self._now()
+        for share in list(self._advanced):
+            account = self._accounts.get(share)
+            if account is None or account.expire(now):
+                self._advanced.discard(share)
+                self._changed.add(share)
+
+    async def _exchange(self) -> None:
+        """Everybody who waits gets a verdict, and all that changed is said. Raises LinkLost; then nobody is left waiting."""
+        asked: list[tuple[Account, Question, list[_Waiter]]] = []
+        sent, settled = self._now(), self.shared
+        for share in self._next():
+            account = self._accounts[share]
+            self._changed.discard(share)
+            waiters = self._taken(share)
+            question = account.question([one.want for one in waiters], sent, self._epoch, settled=settled)
+            asked.append((account, question, waiters))
+        try:
+            calls = [self._call(question, account.share) for account, question, _ in asked]
+            raw = await self._link.run(SHARES, calls)
+        except BaseException:
+            for account, question, waiters in asked:
+                account.failed(question)
+                self._changed.add(account.share)
+                _decided(waiters, None)
+            raise
+        lost = False
+        for (account, question, waiters), numbers in zip(asked, raw, strict=True):
+            answer = Answer.of(numbers)
+            if answer is None:
+                lost = True
+                account.unheard(question)
+                account.forgotten()
+                self._changed.add(account.share)
+                _decided(waiters, None)
+            else:
+                self._heard(account, question, answer, waiters, sent)
+        if lost:
+            await self._alive()
+
+    def _heard(
+        self, account: Account, question: Question, answer: Answer, waiters: list[_Waiter], sent: float
+    ) -> None:
+        self._processes = answer.processes
+        account.answered(question, answer, sent)
+        if answer.advance:
+            self._advanced.add(account.share)
+        for waiter, verdict in zip(waiters, answer.verdicts, strict=True):
+            if waiter.verdict.done():
+                self._unwanted(account, waiter.want, verdict)
+            else:
+                waiter.verdict.set_result(verdict)
+
+    def _next(self) -> list[str]:
+        """Those for whom somebody waits, then those of whom there is something to say."""
+        shares = list(self._waiting)[:ACCOUNTS]
+        for share in self._changed:
+            if len(shares) >= ACCOUNTS:
+                break
+            if share in self._accounts and share not in self._waiting:
+                shares.append(share)
+        return shares
+
+    def _taken(self, share: str) -> list[_Waiter]:
+        waiters = [one for one in self._waiting.pop(share, ()) if not one.verdict.done()]
+        if len(waiters) > WANTS:
+            self._waiting[share] = waiters[WANTS:]
+        return waiters[:WANTS]
+
+    def _call(self, question: Question, share: str) -> tuple[Sequence[str], Sequence[str | bytes]]:
+        keys = (
+            f"{self._prefix}minute:{share}",
+            f"{self._prefix}purse:{share}:{question.period}",
+            f"{self._prefix}processes",
+            f"{self._prefix}began",
+        )
+        return keys, (msgspec.json.encode(question),)
+
+    async def _alive(self) -> None:
+        """Say that we are there, and learn who else is, and since when Redis counts. Raises LinkLost."""
+        keys = f"{self._prefix}processes", f"{self._prefix}began"
+        second, micros, epoch, age, self._processes = (await self._link.run(ALIVE, [(keys, (self._me,))]))[0]
+        now = self._now()
+        self._ahead_of_us = second + micros / 1_000_000 - now
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._settled = now + max(0, SETTLED_S - age)
+            for share, account in self._accounts.items():
+                account.forgotten()
+                self._changed.add(share)
+
+    def _cut_off(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for waiters in waiting.values():
+            _decided(waiters, None)
+        for share, account in self._accounts.items():
+            account.cut_off()
+            self._changed.add(share)
+
+    def _forget(self) -> None:
+        second = self._second()
+        idle = [
+            share
+            for share, account in self._accounts.items()
+            if share not in self._waiting and share not in self._advanced and account.idle(second)
+        ]
+        for share in idle:
+            del self._accounts[share]
+        self._changed.intersection_update(self._accounts)
+
+    async def _farewell(self) -> None:
+        """Give back what is left, say what was paid, and be gone for the others."""
+        with anyio.CancelScope(shield=True):
+            try:
+                with anyio.move_on_after(FAREWELL_S):
+                    await self._all_said()
+            except LinkLost:
+                self._cut_off()
+            finally:
+                await self._link.aclose()
+
+    async def _all_said(self) -> None:
+        if not self._link.state.up:
+            return
+        for account in self._accounts.values():
+            account.expire(float("inf"))
+        self._changed = set(self._accounts)
+        while self._changed:
+            await self._exchange()
+        await self._link.command("ZREM", f"{self._prefix}processes", self._me)
 
 
-def _keys(share: str, period: str) -> tuple[str, str]:
-    """Braces keep both on one node of a cluster; the whole share is hashed, never cut."""
-    name = "{" + sha256(share.encode()).hexdigest()[:40] + "}"
-    return f"llmcore:minute:{name}", f"llmcore:money:{name}:{period}"
-
-
-def _or_none(limit: int | None) -> int:
-    return -1 if limit is None else limit
+def _decided(waiters: Sequence[_Waiter], verdict: Verdict | None) -> None:
+    for waiter in waiters:
+        if not waiter.verdict.done():
+            waiter.verdict.set_result(verdict)
