@@ -39,7 +39,7 @@ WANTED = frozenset(
         b"x-request-id",
         b"x-request-timeout-ms",
         b"idempotency-key",
-        b"if-match",
+        b"traceparent",
     )
 )
 ONCE = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"host", b"content-length"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import define, field
 
@@ -48,6 +48,9 @@ from llmcore.types import Attempt, RequestWarning, Usage
 CHARS_PER_TOKEN = 4
 USUAL_OUTPUT = 512
 
+if TYPE_CHECKING:  # an extra
+    from llmcore.gateway.telemetry.tracing import Tracing
+
 SayError = Callable[..., ErrorAnswer]
 
 
@@ -66,6 +69,7 @@ class Desk:
     log: Log
     now: Callable[[], float]
     wall: Callable[[], float]
+    tracing: Tracing | None = None
     repeats: Repeats = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -312,19 +316,16 @@ class Endpoint:
         if call.attempts:
             desk.metrics.attempted(call.attempts, own=own)
         if call.principal is not None and (call.attempts or call.asked):
+            at = desk.wall() - (now - call.began)
             period = "" if call.hold is None else call.hold.period
-            desk.books.add(
-                CallRecord(
-                    call.request_id,
-                    desk.wall() - (now - call.began),
-                    call.principal,
-                    self.wire,
-                    call.outcome,
-                    call.attempts,
-                    period,
-                    own,
-                )
+            record = CallRecord(
+                call.request_id, at, call.principal, self.wire, call.outcome, call.attempts, period, own
             )
+            desk.books.add(record)
+            if desk.tracing is not None:
+                said = call.head.get(b"traceparent")
+                parent = said.decode("ascii") if said is not None and said.isascii() else None
+                desk.tracing.called(record, desk.wall(), parent)
 
     async def _settle(self, call: Call, hold: Hold) -> None:
         """What it took; where nobody was asked, nothing."""
