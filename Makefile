@@ -44,7 +44,7 @@ test-real: $(STAMP)  ## against a real model engine with tiny random weights, in
 	@$(BIN)/python tests/real/setup.py $(REAL)
 	@LLMCORE_REAL_PYTHON=$(REAL)/bin/python $(BIN)/python -m pytest tests/real -m real
 
-test-services: $(STAMP)  ## against real servers (PostgreSQL) of this machine's own packages; what is missing is skipped and said
+test-services: $(STAMP)  ## against real servers (PostgreSQL, Redis) of this machine's own packages; what is missing is skipped and said
 	@LLMCORE_SERVICES=1 $(BIN)/python -m pytest tests/services -m services
 
 test-browser: $(STAMP)  ## the gateway's pages in a real Chromium of this machine's own packages; what is missing is skipped and said
