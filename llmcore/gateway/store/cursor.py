@@ -37,8 +37,8 @@ def read_cursor(kind: str, cursor: str) -> tuple[float, str]:
         except (ValueError, RecursionError):
             found = None
     match found:
-        case [str() as said, float() as at, str() as row] if isfinite(at):
-            if said == kind and write_cursor(kind, at, row) == cursor:
+        case [str(), float() as at, str() as row] if isfinite(at):
+            if write_cursor(kind, at, row) == cursor:
                 return at, row
         case _:
             pass

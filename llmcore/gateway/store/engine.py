@@ -7,6 +7,7 @@ process wait for each other in order; a transaction that has begun is never cut 
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -24,6 +25,8 @@ from llmcore.secret import Secret
 
 BUSY_MS = 10_000
 """How long SQLite waits for another process that writes."""
+
+WAL_TRIES = 200
 
 PATIENCE_S = 15.0
 
@@ -131,10 +134,21 @@ def _engine(url: URL, patience: float | None) -> AsyncEngine:
 
 
 def _pragmas(connection: Any, record: object) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    connection.run_async(_set_up)
+
+
+async def _set_up(driver: Any) -> None:
+    """`driver` is aiosqlite's connection. The first change to WAL does not wait for others as all else does."""
+    for tries_left in reversed(range(WAL_TRIES)):
+        try:
+            await driver.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError:
+            if not tries_left:
+                raise
+            await anyio.sleep(BUSY_MS / 1000 / WAL_TRIES)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
+        await driver.execute(f"PRAGMA {pragma}")
 
 
 def _begin(connection: Connection) -> None:

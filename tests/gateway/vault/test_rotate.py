@@ -6,9 +6,10 @@ from pathlib import Path
 
 import anyio
 import pytest
+from attrs import evolve
 from sqlalchemy import text
 
-from llmcore.gateway.store import SettingsChange, Store, StoreConflict, open_store
+from llmcore.gateway.store import RetiredKey, SettingsChange, Store, StoreConflict, open_store
 from llmcore.gateway.vault import (
     EnvironmentKeys,
     FileKeys,
@@ -101,6 +102,31 @@ async def test_a_process_that_missed_it_cannot_seal_with_a_removed_key(
     assert saved.key is not None
     assert saved.key.key_id == vault.key_id == behind.key_id
     assert await key_of(store, vault, user) == "sk-newer-canary"
+
+
+async def test_the_database_itself_refuses_what_a_removed_key_has_sealed(store: Store, vault: Vault) -> None:
+    (user,) = await people(store, vault, 1)
+    before = await store.settings.get(user)
+    pepper = await store.sealed.pepper()
+    await rotate(store, vault)
+    await remove_old(store, vault)
+    assert before is not None
+    assert before.key is not None
+    assert pepper is not None
+    after = await store.settings.get(user)
+    assert after is not None
+    assert after.key is not None
+    fresh = await store.sealed.pepper()
+    assert fresh is not None
+    for attempt in (
+        lambda: store.settings.patch(user, evolve(START, key=before.key), now=2.0),
+        lambda: store.settings.put(user, evolve(START, key=before.key), now=2.0),
+        lambda: store.sealed.reseal(user, after.key, before.key),
+        lambda: store.sealed.reseal_pepper(fresh, pepper),
+    ):
+        with pytest.raises(RetiredKey):
+            await attempt()
+    assert await store.settings.get(user) == after
 
 
 async def test_an_operators_environment_is_rotated_by_the_operator(store: Store) -> None:
