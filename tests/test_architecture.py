@@ -127,7 +127,7 @@ CLI = (
 )
 TABLE["cli"] = CLI
 TABLE["chaos"] = (
-    GROUND | {"build", "chaos", "config", "loader", "manager", "provider", "providers", "sim"},
+    GROUND | {"build", "chaos", "config", "loader", "manager", "provider", "providers", "sim", "transport"},
     {"anyio", "attrs"},
     set(),
 )

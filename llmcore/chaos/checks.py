@@ -9,6 +9,8 @@ def forbidden(case: Case) -> str | None:
     """What may never happen."""
     if case.trapped:
         return f"followed a redirect: {case.trapped} requests reached the other host"
+    if case.facts.remote and case.calls and not case.hits:
+        return "no provider was asked"
     for call in case.calls:
         if call.ended == "hung":
             return f"no answer and no error within {case.scenario.bounds.hang_s:g} s"
@@ -54,6 +56,8 @@ def is_subsequence(text: str, expected: str) -> bool:
 
 def lie(case: Case, call: Seen) -> str | None:
     """Whether an answer names somebody who gave none, or tokens that nobody counted."""
+    if case.facts.remote and call.provider is None:
+        return None
     if call.provider not in case.facts.names:
         return f"the answer names {call.provider!r}, which is no provider of ours"
     served = [hit for hit in of(case, call.provider) if hit.status == 200]

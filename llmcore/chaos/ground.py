@@ -115,39 +115,56 @@ class Ground:
 
 
 @asynccontextmanager
-async def prepared(tested: Tested, broke: Break | None) -> AsyncIterator[Ground]:
-    """The upstream for one case, listening; `broke` None: all are well."""
+async def prepared(
+    tested: Tested, broke: Break | None, ports: Mapping[str, int] | None = None
+) -> AsyncIterator[Ground]:
+    """The upstream for one case, listening; `broke` None: all are well.
+
+    ports: where which provider is found, by name; any free port where that is not said. Raises OSError where one is taken.
+    """
     ground = Ground()
-    factor = tested.profile.factor
+    factor, ports = tested.profile.factor, ports or {}
+    hidden = tested.others if broke is not None and broke.no_prefill else ()
     async with AsyncExitStack() as stack:
         for entry in tested.config.providers:
-            sim = await stack.enter_async_context(Simulator(tokens_per_second=TOKENS_PER_SECOND / factor))
-            ground.sims[entry.name] = sim
+            port = 0 if entry.name in hidden else ports.get(entry.name, 0)
+            sim = Simulator(tokens_per_second=TOKENS_PER_SECOND / factor, port=port)
+            ground.sims[entry.name] = await stack.enter_async_context(sim)
             ground.urls[entry.name] = sim.base_url(entry.provider)
-            ground.models[entry.name] = named(entry.provider, HEALTHY)
+        ground.models = models_of(tested, broke)
         if broke is not None:
-            await _break(ground, tested, broke, stack)
+            await _break(ground, tested, broke, stack, ports)
         yield ground
 
 
-async def _break(ground: Ground, tested: Tested, broke: Break, stack: AsyncExitStack) -> None:
+def models_of(tested: Tested, broke: Break | None) -> dict[str, str]:
+    """What each provider is asked for: the broken ones for a fault, by its name."""
+    broken = () if broke is None else tested.names if broke.everyone else (tested.first,)
+    return {
+        entry.name: named(
+            entry.provider, broke.model if broke is not None and entry.name in broken else HEALTHY
+        )
+        for entry in tested.config.providers
+    }
+
+
+async def _break(
+    ground: Ground, tested: Tested, broke: Break, stack: AsyncExitStack, ports: Mapping[str, int]
+) -> None:
     factor = tested.profile.factor
     rules = tuple(scaled_rule(rule, factor) for rule in broke.rules)
     if broke.trap:
         ground.trap = await stack.enter_async_context(Simulator())
         rules = tuple({**rule, "headers": {"location": ground.trap.base_url("openai")}} for rule in rules)
-    kinds = {entry.name: entry.provider for entry in tested.config.providers}
-    for name in tested.names if broke.everyone else (tested.first,):
-        ground.models[name] = named(kinds[name], broke.model)
-        if rules:
-            ground.scripts[name] = rules
+    if rules:
+        ground.scripts = dict.fromkeys(tested.names if broke.everyone else (tested.first,), rules)
     if broke.reset_after_s is not None:
         ground.cut = (tested.first, broke.reset_after_s * factor)
     if broke.address != "sim":
         await _move(ground, tested.first, broke, stack)
     if broke.no_prefill:
-        for name in tested.facts().others:
-            await _behind_a_door(ground, name, stack)
+        for name in tested.others:
+            await _behind_a_door(ground, name, stack, ports.get(name, 0))
 
 
 async def _move(ground: Ground, name: str, broke: Break, stack: AsyncExitStack) -> None:
@@ -166,9 +183,9 @@ async def _move(ground: Ground, name: str, broke: Break, stack: AsyncExitStack) 
     ground.urls[name] = ground.urls[name].replace(ground.sims[name].url, origin)
 
 
-async def _behind_a_door(ground: Ground, name: str, stack: AsyncExitStack) -> None:
+async def _behind_a_door(ground: Ground, name: str, stack: AsyncExitStack, port: int) -> None:
     sim = ground.sims[name]
-    port = urlsplit(sim.url).port
-    assert port is not None
-    origin, _ = await stack.enter_async_context(no_prefill(port))
+    inner = urlsplit(sim.url).port
+    assert inner is not None
+    origin, _ = await stack.enter_async_context(no_prefill(inner, port))
     ground.urls[name] = ground.urls[name].replace(sim.url, origin)

@@ -185,6 +185,8 @@ def accounting(case: Case) -> Finding:
     finding = answer(case)
     if finding.verdict not in {"pass", "partial"}:
         return finding
+    if case.facts.remote and not (call.provider and call.attempts):
+        return Finding("partial", "the caller is not told who answered, and who was tried")
     served = next((hit for hit in case.hits if hit.status == 200), None)
     if served is None or (call.provider, call.model) != (served.provider, served.model):
         return Finding("fail", f"the answer names {call.provider}/{call.model}, which did not give it")

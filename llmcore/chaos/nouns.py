@@ -182,7 +182,10 @@ class Hit:
 
 @frozen
 class Facts:
-    """What the settings under test promise, for the judges. factor: by which all times were scaled."""
+    """What the settings under test promise, for the judges. factor: by which all times were scaled.
+
+    remote: a gateway was asked over HTTP, which need not tell who answered or who was tried.
+    """
 
     names: tuple[str, ...]
     broken: str
@@ -190,6 +193,7 @@ class Facts:
     allow_policy_fallback: bool = False
     windows: tuple[tuple[str, int | None], ...] = ()
     factor: float = 1.0
+    remote: bool = False
 
     @property
     def others(self) -> tuple[str, ...]:

@@ -110,9 +110,9 @@ class _Tasks:
 
 
 @asynccontextmanager
-async def _listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def _listening(serve: Serve, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[int]:
     tasks = _Tasks(serve)
-    server = await asyncio.start_server(tasks, HOST, 0, ssl=tls)
+    server = await asyncio.start_server(tasks, HOST, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -148,8 +148,11 @@ _REFUSED = json.dumps(
 
 
 @asynccontextmanager
-async def no_prefill(target_port: int) -> AsyncIterator[tuple[str, list[int]]]:
-    """A door before a simulator that refuses what ends with the assistant's own words; the list counts refusals."""
+async def no_prefill(target_port: int, port: int = 0) -> AsyncIterator[tuple[str, list[int]]]:
+    """A door before a simulator that refuses what ends with the assistant's own words; the list counts refusals.
+
+    It listens at `port`, 0 for any free one.
+    """
     refused: list[int] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -165,8 +168,8 @@ async def no_prefill(target_port: int) -> AsyncIterator[tuple[str, list[int]]]:
             return
         await _passed_on(head + body, target_port, writer)
 
-    async with _listening(serve) as port:
-        yield f"http://{HOST}:{port}", refused
+    async with _listening(serve, port=port) as open_port:
+        yield f"http://{HOST}:{open_port}", refused
 
 
 async def _passed_on(request: bytes, port: int, writer: asyncio.StreamWriter) -> None:

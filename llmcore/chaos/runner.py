@@ -200,7 +200,7 @@ async def _traffic(
 async def _closed(manager: ProviderManager, ground: Ground, scenario: Scenario) -> tuple[str, ...]:
     """What the manager still holds of calls that are over, and of connections once it is closed."""
     leaks: list[str] = []
-    if scenario.judge == "left" and not await _within(lambda: _quiet(ground)):
+    if scenario.judge == "left" and not await within(lambda: _quiet(ground)):
         leaks.append("the abandoned request was not ended at the provider")
     stats = manager.stats()
     if stats.in_flight:
@@ -208,7 +208,7 @@ async def _closed(manager: ProviderManager, ground: Ground, scenario: Scenario) 
     if stats.requests != stats.successes + stats.failures + stats.cancelled + stats.in_flight:
         leaks.append("its counters do not add up")
     await manager.aclose()
-    if not await _within(lambda: not any(ground.connections.values())):
+    if not await within(lambda: not any(ground.connections.values())):
         leaks.append(f"{sum(ground.connections.values())} connections left open")
     return tuple(leaks)
 
@@ -218,13 +218,13 @@ def _quiet(ground: Ground) -> bool:
 
 
 async def _tasks_left(tasks: set[asyncio.Task[Any]]) -> tuple[str, ...]:
-    if await _within(lambda: all(task.done() for task in tasks)):
+    if await within(lambda: all(task.done() for task in tasks)):
         return ()
     left = [task.get_name() for task in tasks if not task.done()]
     return (f"{len(left)} tasks left running",)
 
 
-async def _within(done: Callable[[], bool]) -> bool:
+async def within(done: Callable[[], bool]) -> bool:
     with anyio.move_on_after(GRACE_S):
         while not done():  # noqa: ASYNC110 - neither sockets nor tasks tell when they are gone
             await anyio.sleep(_TICK_S)

@@ -201,6 +201,10 @@ class Tested:
     def names(self) -> tuple[str, ...]:
         return tuple(entry.name for entry in self.config.providers)
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        return tuple(name for name in self.names if name != self.first)
+
     def facts(self) -> Facts:
         fallback = self.config.fallback
         return Facts(

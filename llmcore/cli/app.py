@@ -305,7 +305,7 @@ def simulate(
 
 
 @app.command
-def chaos(
+def chaos(  # noqa: PLR0913 - one parameter for each option
     config: Annotated[
         Path | None,
         Parameter(help="A configuration whose fallback settings are tried; left out: the defaults."),
@@ -324,6 +324,20 @@ def chaos(
     ] = None,
     json: Annotated[Path | None, Parameter(help="Write the scorecard to this file (JSON).")] = None,
     html: Annotated[Path | None, Parameter(help="Write it as a page of its own (HTML).")] = None,
+    serve: Annotated[
+        bool, Parameter(negative="", help="S01 to S16 through a gateway that is started for it.")
+    ] = False,
+    endpoint: Annotated[
+        str | None, Parameter(help="S01 to S16 through this running gateway; see --upstreams.")
+    ] = None,
+    key: Annotated[str | None, Parameter(help="The gateway's key (or: LLMCORE_API_KEY).")] = None,
+    upstreams: Annotated[
+        Path | None,
+        Parameter(help="Only write the configuration that the gateway of --endpoint must run with (TOML)."),
+    ] = None,
+    upstream_port: Annotated[
+        int, Parameter(help="The first port of the providers in it.", show_default=True)
+    ] = 8500,
 ) -> int:
     """Break the first provider in every known way, on this machine and without a key, and score the fallback settings.
 
@@ -332,7 +346,10 @@ def chaos(
     from llmcore.cli.chaos import Options
     from llmcore.cli.chaos import chaos as work
 
-    return work(Options(config, profile, only, threshold, json, html), Screen())
+    return work(
+        Options(config, profile, only, threshold, json, html, endpoint, key, serve, upstreams, upstream_port),
+        Screen(),
+    )
 
 
 add_gateway(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +14,7 @@ from attrs import frozen
 
 from llmcore.config import FallbackConfig, LlmConfig, ProviderConfig
 from llmcore.gateway.config import GatewayConfig
+from llmcore.gateway.http import AsgiApp
 from llmcore.serving.first import welcome
 from llmcore.serving.opened import opened
 from llmcore.serving.run import Server, server_config
@@ -70,10 +71,17 @@ class _Quiet(Server):
 
 
 class GatewayThread:
-    """The gateway's event loop beside the tests'."""
+    """The gateway's event loop beside the tests'. wrap: something of the tests' around the app."""
 
-    def __init__(self, llm: LlmConfig, folder: Path, config: GatewayConfig | None = None) -> None:
+    def __init__(
+        self,
+        llm: LlmConfig,
+        folder: Path,
+        config: GatewayConfig | None = None,
+        wrap: Callable[[AsgiApp], AsgiApp] = lambda app: app,
+    ) -> None:
         self._llm = llm
+        self._wrap = wrap
         self._config = config or GatewayConfig(data_dir=str(folder), log_level="error")
         self._ready = threading.Event()
         self._failed: BaseException | None = None
@@ -112,7 +120,9 @@ class GatewayThread:
                 said = await welcome(ready.services.store, ready.services.vault, self._config, port)
                 assert said.key is not None
                 self.url, self.key = f"http://127.0.0.1:{port}", said.key.reveal()
-                self._server = _Quiet(server_config(ready.app, self._config), self._ready.set, lambda: None)
+                self._server = _Quiet(
+                    server_config(self._wrap(ready.app), self._config), self._ready.set, lambda: None
+                )
                 await self._server.serve([listener])
 
 
