@@ -1,0 +1,1 @@
+"""The files of deploy/, checked without Docker or a cluster."""

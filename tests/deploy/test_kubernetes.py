@@ -1,0 +1,197 @@
+"""The Kubernetes manifests: required fields, references, selectors, probes that meet routes, ports that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmcore.gateway.api.table import Table
+from tests.deploy.files import DEPLOY, check_command, documents, gateway_config
+from tests.gateway.whole import whole
+
+FOLDER = DEPLOY / "kubernetes"
+VERSIONS = {
+    "ConfigMap": "v1",
+    "Secret": "v1",
+    "Service": "v1",
+    "Deployment": "apps/v1",
+    "Job": "batch/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "PodDisruptionBudget": "policy/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+}
+APPS = "app.kubernetes.io/name"
+
+
+def objects() -> list[dict[str, Any]]:
+    return [one for path in sorted(FOLDER.glob("*.yaml")) for one in documents(path)]
+
+
+def one(kind: str) -> dict[str, Any]:
+    (found,) = [each for each in objects() if each["kind"] == kind]
+    return found
+
+
+def pods() -> Iterator[tuple[str, dict[str, Any]]]:
+    for kind in ("Deployment", "Job"):
+        yield kind, one(kind)["spec"]["template"]["spec"]
+
+
+def containers() -> Iterator[dict[str, Any]]:
+    for _, pod in pods():
+        yield from pod["containers"]
+
+
+def config() -> Any:
+    return gateway_config(one("ConfigMap")["data"]["config.toml"])
+
+
+def test_every_object_says_what_it_is() -> None:
+    found = objects()
+    assert {each["kind"] for each in found} == set(VERSIONS)
+    for each in found:
+        assert each["apiVersion"] == VERSIONS[each["kind"]]
+        assert each["metadata"]["name"]
+        assert each["metadata"]["labels"][APPS] == "llmcore"
+    names = [(each["kind"], each["metadata"]["name"]) for each in found]
+    assert len(set(names)) == len(names)
+
+
+def test_selectors_select_the_pods() -> None:
+    deployment = one("Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        deployment["spec"]["selector"]["matchLabels"],
+        one("Service")["spec"]["selector"],
+        one("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        one("NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector.items() <= labels.items()
+    job = one("Job")["spec"]["template"]["metadata"]["labels"]
+    assert not one("Service")["spec"]["selector"].items() <= job.items(), "the migration takes no calls"
+    assert one("NetworkPolicy")["spec"]["podSelector"]["matchLabels"].items() <= job.items()
+
+
+def test_what_pods_refer_to_is_there() -> None:
+    names = {(each["kind"], each["metadata"]["name"]) for each in objects()}
+    for _, pod in pods():
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        for volume in volumes.values():
+            if "configMap" in volume:
+                assert ("ConfigMap", volume["configMap"]["name"]) in names
+        for container in pod["containers"]:
+            mounts = [mount["name"] for mount in container["volumeMounts"]]
+            assert set(mounts) == set(volumes)
+            for source in container["envFrom"]:
+                assert ("Secret", source["secretRef"]["name"]) in names
+            environ = {variable["name"]: variable["value"] for variable in container["env"]}
+            path = Path(environ["LLMCORE_CONFIG"])
+            assert path.name in one("ConfigMap")["data"]
+            where = next(mount for mount in container["volumeMounts"] if mount["name"] == "config")
+            assert str(path.parent) == where["mountPath"]
+
+
+def test_pods_run_as_nobody_of_weight_and_within_bounds() -> None:
+    for kind, pod in pods():
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is True, kind
+        assert security["runAsUser"] >= 1000
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    for container in containers():
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert {"cpu", "memory"} <= set(container["resources"]["requests"])
+        assert "memory" in container["resources"]["limits"]
+        assert "/" not in container["image"]
+        assert not container["image"].endswith(":latest")
+        check_command(container["args"])
+
+
+def test_the_user_of_the_pods_is_that_of_the_image() -> None:
+    said = f"USER {one('Deployment')['spec']['template']['spec']['securityContext']['runAsUser']}:"
+    assert said in (DEPLOY / "Dockerfile").read_text()
+
+
+@pytest.mark.anyio
+async def test_probes_meet_open_routes_under_a_host_that_is_answered(tmp_path: Path) -> None:
+    async with whole(tmp_path) as made:
+        table: Table = made.app.table
+        (container,) = one("Deployment")["spec"]["template"]["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            asked = container[probe]["httpGet"]
+            found = table.find(asked["path"])
+            assert found is not None, asked["path"]
+            assert found.methods["GET"].access == "open"
+            assert ports[asked["port"]] == config().port
+            hosts = [header["value"] for header in asked["httpHeaders"] if header["name"] == "Host"]
+            assert len(hosts) == 1
+            assert hosts[0] in config().hosts()
+    startup, liveness = container["startupProbe"], container["livenessProbe"]
+    assert startup["httpGet"]["path"] == "/readyz"
+    assert liveness["httpGet"]["path"] == "/healthz", "a database that is away must not restart the gateway"
+
+
+def test_ports_fit_from_the_service_to_the_configuration() -> None:
+    (container,) = one("Deployment")["spec"]["template"]["spec"]["containers"]
+    (port,) = container["ports"]
+    (outer,) = one("Service")["spec"]["ports"]
+    assert outer["targetPort"] == port["name"]
+    args = container["args"]
+    assert str(config().port) == str(port["containerPort"]) == args[args.index("--port") + 1]
+    (rule,) = one("NetworkPolicy")["spec"]["ingress"]
+    assert [each["port"] for each in rule["ports"]] == [config().port]
+
+
+def test_a_stopping_pod_has_time_for_what_runs() -> None:
+    pod = one("Deployment")["spec"]["template"]["spec"]
+    pause = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert pod["terminationGracePeriodSeconds"] >= pause + config().drain + 5
+
+
+def test_the_autoscaler_owns_the_number_of_pods() -> None:
+    scaler, deployment = one("HorizontalPodAutoscaler")["spec"], one("Deployment")
+    target = scaler["scaleTargetRef"]
+    assert (target["apiVersion"], target["kind"]) == (deployment["apiVersion"], deployment["kind"])
+    assert target["name"] == deployment["metadata"]["name"]
+    assert "replicas" not in deployment["spec"]
+    assert 2 <= scaler["minReplicas"] <= scaler["maxReplicas"]
+    assert one("PodDisruptionBudget")["spec"]["minAvailable"] < scaler["minReplicas"]
+    measured = scaler["metrics"][0]["resource"]["name"]
+    assert measured in deployment["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
+
+
+def test_the_secret_is_a_template_with_the_variables_that_are_read() -> None:
+    secret = one("Secret")
+    values = secret["stringData"]
+    assert all("REPLACE" in value for value in values.values())
+    assert "data" not in secret
+    from llmcore.gateway.vault.keyring import VARIABLE
+
+    assert {VARIABLE, "LLMCORE_DATABASE_URL", "LLMCORE_REDIS_URL"} <= set(values)
+    text = one("ConfigMap")["data"]["config.toml"]
+    assert "${OPENAI_API_KEY}" in text
+    assert "OPENAI_API_KEY" in values
+
+
+def test_nothing_goes_out_but_names_data_and_vendors() -> None:
+    policy = one("NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    blocks = [to["ipBlock"] for rule in policy["egress"] for to in rule["to"] if "ipBlock" in to]
+    assert blocks == [{"cidr": "0.0.0.0/0", "except": blocks[0]["except"]}]
+    assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} == set(blocks[0]["except"])
+
+
+def test_the_migration_ends() -> None:
+    spec = one("Job")["spec"]
+    assert spec["template"]["spec"]["restartPolicy"] in {"OnFailure", "Never"}
+    assert spec["activeDeadlineSeconds"] > 0
+    assert spec["backoffLimit"] >= 1
