@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 REAL   := .venv-real
 
-.PHONY: help demo test test-long lint check bench bench-full test-real test-services test-browser format clean
+.PHONY: help demo test test-long lint check bench bench-full bench-gateway test-real test-services test-browser format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -39,6 +39,9 @@ bench: $(STAMP)  ## what a call costs beside other clients, the cases that matte
 
 bench-full: $(STAMP)  ## every case and every client, the targets, plots in benchmarks/out (under 30 minutes)
 	@$(BIN)/python -m benchmarks.run $(BENCH)
+
+bench-gateway: $(STAMP)  ## the gateway beside other gateways and bare servers, with its targets (about 10 minutes)
+	@$(BIN)/python -m benchmarks.gateway.run $(BENCH)
 
 test-real: $(STAMP)  ## against a real model engine with tiny random weights, installed on the spot
 	@$(BIN)/python tests/real/setup.py $(REAL)

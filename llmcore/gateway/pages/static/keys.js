@@ -64,7 +64,6 @@ form.addEventListener("submit", (event) => {
     const said = body();
     if (edited) {
       await call("PATCH", `/api/keys/${encodeURIComponent(edited.id)}?user_id=${encodeURIComponent(edited.user_id)}`, said);
-      note($("#outcome"), "Saved. The new limits count from now on.", "good");
     } else {
       const made = await call("POST", "/api/keys", said);
       $("#secret").textContent = made.token;
@@ -73,6 +72,7 @@ form.addEventListener("submit", (event) => {
     editor.close();
     if (!edited) $("#shown").showModal();
     await refresh("#keys");
+    if (edited) note($("#outcome"), "Saved. The new limits count from now on.", "good");
   });
 });
 
@@ -82,8 +82,8 @@ revoke.addEventListener("submit", (event) => {
     const { id, owner } = revoke.dataset;
     await call("DELETE", `/api/keys/${encodeURIComponent(id)}?user_id=${encodeURIComponent(owner)}`);
     $("#sure").close();
-    note($("#outcome"), "Revoked. Programs that use it are refused from now on.", "good");
     await refresh("#keys");
+    note($("#outcome"), "Revoked. Programs that use it are refused from now on.", "good");
   });
 });
 

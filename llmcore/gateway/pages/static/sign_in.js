@@ -29,9 +29,15 @@ $("#by-token").addEventListener("submit", (event) => {
   enter(event.target, { token: event.target.elements.token.value.trim() });
 });
 
-const found = new URLSearchParams(location.hash.slice(1)).get("token") ?? (location.hash.startsWith("#llmc") ? location.hash.slice(1) : null);
-if (found) {
+/** The token of the link, taken out of the address bar. */
+function byLink() {
+  const said = location.hash.slice(1);
+  const token = new URLSearchParams(said).get("token") ?? (said.startsWith("llmc") ? said : null);
+  if (!token) return;
   history.replaceState(null, "", location.pathname + location.search);
-  $("#token").value = found;
-  enter($("#by-token"), { token: found });
+  $("#token").value = token;
+  enter($("#by-token"), { token });
 }
+
+addEventListener("hashchange", byLink); // the link was opened in the tab that shows this page
+byLink();
