@@ -17,8 +17,8 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[all]" --group dev
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## a conversation that the second provider answers because the first is down; no key, no network
-	@$(BIN)/python examples/demo.py
+demo: $(STAMP)  ## a conversation that the second provider answers because the first is down, then the gateway; no key, no network
+	@$(BIN)/python examples/demo.py $(DEMO)
 
 test: $(STAMP)  ## the test suite
 	@$(BIN)/python -m pytest
