@@ -12,6 +12,7 @@ from llmcore.cli.outcome import DONE, MISUSED
 from llmcore.cli.screen import Screen
 from llmcore.errors import ConfigurationError
 from llmcore.gateway.store import Store, StoreError, upgrade
+from llmcore.gateway.system import reseal
 from llmcore.gateway.vault import Vault, VaultError, remove_old, rotate
 from llmcore.serving.first import Welcome, new_key
 from llmcore.serving.opened import stored
@@ -52,11 +53,13 @@ def keys_rotate(options: Options, screen: Screen, *, drop_old: bool) -> int:
 
     async def work(store: Store, vault: Vault) -> None:
         if drop_old:
+            await reseal(store, vault)
             gone = await remove_old(store, vault)
             screen.line(f"removed {len(gone)} old master key(s)")
             return
         done = await rotate(store, vault)
-        screen.line(f"master key {done.key_id}: {done.resealed} value(s) sealed anew")
+        count = done.resealed + await reseal(store, vault)
+        screen.line(f"master key {done.key_id}: {count} value(s) sealed anew")
         if done.broken:
             screen.complain(
                 f"{len(done.broken)} stored key(s) open with no master key; they must be entered again"

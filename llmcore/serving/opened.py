@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -33,12 +34,15 @@ from llmcore.gateway.resolve import Resolver
 from llmcore.gateway.serve import Desk
 from llmcore.gateway.store import Store, StoreError, open_store
 from llmcore.gateway.stored import StoredBrowsers, StoredChoices, StoredKeys, UsageBooks
+from llmcore.gateway.system import SystemProviders
 from llmcore.gateway.telemetry.log import Log
 from llmcore.gateway.telemetry.metrics import Metrics
 from llmcore.gateway.usage.recorder import Recorder
 from llmcore.gateway.usage.retention import Purged, keep_purging
 from llmcore.gateway.vault import Passwords, Vault, choose, open_vault
+from llmcore.loader import load_config
 from llmcore.prices import warm
+from llmcore.providers import kinds
 from llmcore.serving.backend import ManagerBackend
 from llmcore.serving.options import database_url, master_key_file
 
@@ -83,6 +87,8 @@ async def opened(
         shares = await _shares(config, log, stack)
         services = _services(config, backend, store, vault, recorder, log, shares)
         services.source = source
+        services.system = SystemProviders(store, vault, backend, partial(_read, source, llm, environ))
+        await services.system.start()
         services.desk.tracing = _tracing(config)
         if isinstance(shares, RedisShares):
             services.notes["shared_limits"] = lambda: asdict(shares.state)
@@ -93,6 +99,7 @@ async def opened(
             partial(keep_purging, usage_days=config.usage_days, report=partial(_purged, log)),
             *(store, SystemClock(), time.time),
         )
+        group.start_soon(services.system.follow)
         if llm.prices == "auto":
             group.start_soon(_warmed)
         made = None if pages is None else pages(services)
@@ -167,6 +174,11 @@ def _tracing(config: GatewayConfig) -> Tracing | None:
     from llmcore.gateway.telemetry.tracing import Tracing
 
     return Tracing()
+
+
+async def _read(source: str | None, llm: LlmConfig, environ: Mapping[str, str]) -> LlmConfig:
+    """The file as it is now; where there is none, what the start has found."""
+    return llm if source is None else load_config(Path(source), environ=environ, kinds=kinds())
 
 
 async def _closed(backend: ManagerBackend) -> None:

@@ -9,6 +9,7 @@ from llmcore.gateway.api import schemas
 from llmcore.gateway.api.fields import known
 from llmcore.gateway.api.frame import Context, Reply
 from llmcore.gateway.api.services import Services
+from llmcore.gateway.api.system import SystemApi
 from llmcore.gateway.api.table import Route
 from llmcore.gateway.config import MIB
 from llmcore.gateway.errors import BadRequest
@@ -25,7 +26,11 @@ class ProvidersApi:
 
     def routes(self) -> Sequence[Route]:
         route, at = self._services.route, "/api/providers"
+        changes = (
+            () if self._services.system is None else SystemApi(self._services, self._services.system).routes()
+        )
         return (
+            *changes,
             route("GET", at, "admin", "providers", "Every system provider.", self.list, response=schemas.ANY),
             route(
                 *("POST", f"{at}/explain", "admin", "explain"),
@@ -47,6 +52,12 @@ class ProvidersApi:
     async def list(self, context: Context) -> Reply:
         services = self._services
         views = [view_json(view, admin=True) for view in services.desk.backend.views()]
+        if services.system is not None:
+            known_ones = {one.name: one for one in (await services.system.config()).providers}
+            for view in views:
+                one = known_ones.get(view["name"])
+                if one is not None:
+                    view |= {"base_url": one.base_url, "max_in_flight": one.max_in_flight}
         return Reply({"providers": views, "file": services.source is not None})
 
     async def explain(self, context: Context) -> Reply:
@@ -61,7 +72,10 @@ class ProvidersApi:
         services = self._services
         if services.source is None:
             raise BadRequest("there is no configuration file to read again", code="no_configuration_file")
-        await services.desk.backend.reload(services.source)
+        if services.system is None:
+            await services.desk.backend.reload(services.source)
+        else:
+            await services.system.reload()
         services.lists.forget("system")
         await services.audit(context, "providers.reload", "system")
         names = [one.name for one in services.desk.backend.providers()]

@@ -15,6 +15,7 @@ from llmcore.gateway.catalogue import Lists
 from llmcore.gateway.serve import Desk
 from llmcore.gateway.store import Store
 from llmcore.gateway.stored import StoredChoices
+from llmcore.gateway.system import SystemProviders
 from llmcore.gateway.usage.recorder import Recorder
 from llmcore.gateway.vault import Passwords, Vault
 
@@ -23,7 +24,8 @@ NO_QUERY: Mapping[str, str] = {}
 
 @define
 class Services:
-    """doors: how often one may try to sign in. source: what a reload without a body reads, None where there is no file.
+    """doors: how often one may try to sign in. source: the file that a reload reads, None where there is none.
+    system: providers for everybody that can be changed while it runs; None where they cannot.
 
     ready: whether the process takes calls; False while it stops.
     """
@@ -38,6 +40,7 @@ class Services:
     browsers: Browsers
     doors: LocalShares
     source: str | None = None
+    system: SystemProviders | None = None
     started: float = 0.0
     ready: bool = True
     notes: dict[str, Callable[[], Any]] = field(factory=dict)

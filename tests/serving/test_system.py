@@ -1,0 +1,145 @@
+"""Providers for everybody, changed while it runs: added, edited, ordered, removed; their keys; what other processes see."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from llmcore.config import LlmConfig, ProviderConfig
+from llmcore.gateway.config import GatewayConfig
+from llmcore.gateway.system import load, reseal
+from llmcore.gateway.vault import remove_old, rotate
+from llmcore.serving.first import new_key, welcome
+from llmcore.serving.opened import Ready, opened
+
+pytestmark = pytest.mark.anyio
+
+KEY = "sk-canary-of-the-system-1234"
+AT = "/api/providers"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def llm() -> LlmConfig:
+    first = ProviderConfig("first", "vllm", text_model="m", priority=1)
+    hosted = ProviderConfig("hosted", "openai", api_key="sk-of-the-file-000000", priority=2)
+    return LlmConfig((first, hosted), prices="off")
+
+
+@asynccontextmanager
+async def running(path: Path) -> AsyncIterator[tuple[Ready, httpx.AsyncClient]]:
+    config = GatewayConfig(data_dir=str(path), key_cache=0.0)
+    async with opened(config, llm(), {}) as ready:
+        services = ready.services
+        said = await welcome(services.store, services.vault, config, 8400)
+        admin = await services.store.users.by_name("admin")
+        assert admin is not None
+        key = said.key or await new_key(services.store, services.vault, admin, "again")
+        headers = {"x-api-key": key.reveal()}
+        transport = httpx.ASGITransport(app=ready.app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1", headers=headers
+        ) as http:
+            yield ready, http
+
+
+async def names(http: httpx.AsyncClient) -> list[str]:
+    return [one["name"] for one in (await http.get(AT)).json()["providers"]]
+
+
+async def test_add_change_order_remove(tmp_path: Path) -> None:
+    async with running(tmp_path) as (ready, http):
+        body = {"name": "third", "provider": "groq", "api_key": KEY, "text_model": "llama"}
+        made = await http.post(AT, json=body)
+        assert made.status_code == 201, made.text
+        assert await names(http) == ["first", "hosted", "third"]
+        assert (await http.post(AT, json=body)).status_code == 409
+        assert (await http.patch(f"{AT}/third", json={"text_model": "bigger"})).status_code == 200
+        config = await ready.services.system.config()  # type: ignore[union-attr]
+        third = next(one for one in config.providers if one.name == "third")
+        assert third.text_model == "bigger"
+        assert third.api_key is not None
+        assert third.api_key.reveal() == KEY
+        assert (await http.put(f"{AT}/order", json={"names": ["third", "first"]})).status_code == 400
+        assert (
+            await http.put(f"{AT}/order", json={"names": ["third", "hosted", "first"]})
+        ).status_code == 200
+        explained = (
+            await http.post(f"{AT}/explain", json={"messages": [{"role": "user", "content": "x"}]})
+        ).json()
+        assert explained["candidates"][0]["provider"] == "third"
+        assert (await http.delete(f"{AT}/first")).status_code == 200
+        assert await names(http) == ["hosted", "third"]
+        assert (await http.delete(f"{AT}/first")).status_code == 404
+        assert KEY not in (await http.get(AT)).text + (await http.get("/api/audit")).text
+    async with running(tmp_path) as (_, http):
+        assert await names(http) == ["hosted", "third"]
+    assert_not_kept(tmp_path)
+
+
+def assert_not_kept(path: Path) -> None:
+    for file in path.rglob("gateway.db*"):
+        assert KEY.encode() not in file.read_bytes()
+
+
+async def test_their_keys_follow_a_new_master_key(tmp_path: Path) -> None:
+    async with running(tmp_path) as (ready, http):
+        await http.post(AT, json={"name": "third", "provider": "groq", "api_key": KEY})
+        store, vault = ready.services.store, ready.services.vault
+        await rotate(store, vault)
+        assert await reseal(store, vault) == 1
+        await remove_old(store, vault)
+    async with running(tmp_path) as (ready, _):
+        config = await ready.services.system.config()  # type: ignore[union-attr]
+        assert any(one.api_key is not None and one.api_key.reveal() == KEY for one in config.providers)
+
+
+async def test_what_cannot_work_changes_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path) as (ready, http):
+        for body in (
+            {"name": "x", "provider": "openai"},
+            {"name": "x", "provider": "nobody"},
+            {"name": "a/b", "provider": "vllm"},
+            {"name": "x", "provider": "openai", "api_key": KEY, "base_url": "https://169.254.169.254"},
+            {"name": "x", "provider": "vllm", "base_url": "http://127.0.0.1:22"},
+        ):
+            assert (await http.post(AT, json=body)).status_code == 400, body
+        assert await load(ready.services.store) == {}
+        assert await names(http) == ["first", "hosted"]
+        await http.delete(f"{AT}/first")
+        assert (await http.delete(f"{AT}/hosted")).status_code == 400  # somebody must be left
+        assert await names(http) == ["hosted"]
+
+
+async def test_t04_the_files_key_does_not_go_to_another_address(tmp_path: Path) -> None:
+    async with running(tmp_path) as (ready, http):
+        moved = await http.patch(f"{AT}/hosted", json={"base_url": "https://llm.example.org/v1"})
+        config = await ready.services.system.config()  # type: ignore[union-attr]
+        hosted = next(one for one in config.providers if one.name == "hosted")
+        if moved.status_code == 200:
+            assert hosted.base_url == "https://llm.example.org/v1"
+            assert hosted.api_key is None
+        body = {"base_url": "https://llm.example.org/v1", "api_key": KEY}
+        assert (await http.patch(f"{AT}/hosted", json=body)).status_code == 200
+        again = await http.patch(f"{AT}/hosted", json={"base_url": "https://other.example.org/v1"})
+        assert again.status_code in {200, 400}
+        entry = (await load(ready.services.store))["hosted"]
+        assert again.status_code == 400 or "key" not in entry
+
+
+async def test_another_process_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import anyio
+
+    monkeypatch.setattr("llmcore.gateway.system.EVERY_S", 0.05)
+    async with running(tmp_path) as (_, one), running(tmp_path) as (_, other):
+        await one.delete(f"{AT}/first")
+        with anyio.fail_after(5):
+            while await names(other) != ["hosted"]:  # noqa: ASYNC110 - what is waited for has no event
+                await anyio.sleep(0.05)
