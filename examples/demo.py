@@ -1,16 +1,24 @@
-"""The demo: a conversation answered by the second provider because the first is down. No key, no network.
+"""The demo: a conversation answered by the second provider because the first is down, then the gateway. No key, no network.
 
 Three simulated providers run in this process, each in the dialect of its vendor; the configuration is the documented
-`config.toml`, whose addresses the vendors' own variables turn to the simulators.
+`config.toml`, whose addresses the vendors' own variables turn to the simulators. The gateway serves until Ctrl-C; with
+`--once` it answers one request and ends.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import socket
+import sys
+import tempfile
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
+import httpx
+from anyio.streams.text import TextReceiveStream
 from attrs import evolve
 
 import llmcore
@@ -23,9 +31,10 @@ from llmcore.sim import Simulator
 
 HERE = Path(__file__).resolve().parent
 KEY = "demo-key"
+PORT = 8400
 
 
-async def main() -> None:
+async def main(*, once: bool) -> None:
     screen = Screen()
     began = time.monotonic()
     async with AsyncExitStack() as stack:
@@ -45,7 +54,9 @@ async def main() -> None:
         await openai.refuse()
         config = impatient(llmcore.load_config(HERE.parent / "config.toml", environ=environ, kinds=kinds()))
         await converse(config, environ, screen)
-    screen.line(f"\nDone in {time.monotonic() - began:.1f} s, without a key and without the network.")
+        screen.line(f"\nDone in {time.monotonic() - began:.1f} s, without a key and without the network.")
+        await openai.accept()
+        await gateway(environ, screen, once=once)
 
 
 def impatient(config: LlmConfig) -> LlmConfig:
@@ -75,6 +86,57 @@ async def converse(config: LlmConfig, environ: dict[str, str], screen: Screen) -
         screen.show(stats_grid(llm.stats()))
 
 
+async def gateway(environ: dict[str, str], screen: Screen, *, once: bool) -> None:
+    """`llmcore serve` over the same providers, with a database of its own that goes away with it."""
+    title(screen, "The gateway, over the same providers (all up now)")
+    with tempfile.TemporaryDirectory(prefix="llmcore-demo-") as home:
+        command = [sys.executable, "-m", "llmcore.cli", "serve", "--config", str(HERE.parent / "config.toml")]
+        command += ["--data-dir", home, "--port", str(free(PORT))]
+        async with await anyio.open_process(command, env={**os.environ, **environ}, stderr=None) as server:
+            assert server.stdout is not None
+            said = ""
+            try:
+                async for text in TextReceiveStream(server.stdout):
+                    screen.out.out(text, end="")
+                    said += text
+                    if "sign-in#" in said and said.endswith("\n") and once:
+                        await ask(said, screen)
+                        return
+                    if "sign-in#" in said and said.endswith("\n"):
+                        screen.line("Open the link for the pages; Ctrl-C ends it.")
+                        said = ""
+            finally:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(5):
+                    server.terminate()
+                    await server.wait()
+
+
+async def ask(said: str, screen: Screen) -> None:
+    """One question with the key that was shown, as any OpenAI client would ask it."""
+    address, key = re.search(r"OpenAI: (\S+?)\)", said), re.search(r"llmc-\S+", said)
+    assert address is not None
+    assert key is not None
+    body = {"messages": [{"role": "user", "content": "Why is the sky blue?"}]}
+    headers = {"authorization": f"Bearer {key.group()}"}
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"{address.group(1)}/chat/completions", json=body, headers=headers)
+    answer.raise_for_status()
+    screen.line(f"answered by {answer.headers['x-llmcore-provider']}")
+    screen.line(answer.json()["choices"][0]["message"]["content"])
+
+
+def free(port: int) -> int:
+    """That port, or where it is taken any other."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+        return found
+
+
 def tell(answer: Answer, screen: Screen) -> None:
     """Who answered, at what price in tokens, time and money."""
     response = answer.response
@@ -91,4 +153,7 @@ def title(screen: Screen, text: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    try:
+        anyio.run(lambda: main(once="--once" in sys.argv))
+    except KeyboardInterrupt:
+        sys.exit(0)
