@@ -201,3 +201,66 @@ def test_a_link_is_good_once(stranger: Open, gateway: Served, state: Any) -> Non
     page.wait_for_selector("#problem:not([hidden])")
     assert "not valid any more" in page.inner_text("#problem")
     assert "token" not in page.url
+
+
+def test_providers_are_added_ordered_and_removed(admin: Open, gateway: Served) -> None:
+    page = admin("/providers", failing=(400,))
+    page.on("dialog", lambda dialog: dialog.accept())
+    assert names(page) == ["primary", "secondary", "closed"]
+    page.click("#add")
+    page.fill("#name", "third/one")
+    page.select_option("#kind", "openai")
+    page.fill("#api_key", "sk-canary-of-the-third-1234")
+    page.fill("#text_model", "gpt-4o")
+    page.fill("#priority", "9")
+    page.click("#provider >> button:text-is('Save')")
+    page.wait_for_selector("#name[aria-invalid=true]")
+    page.fill("#name", "third")
+    picture(page, "provider-editor")
+    page.click("#provider >> button:text-is('Save')")
+    page.wait_for_selector("#outcome.good")
+    assert names(page) == ["primary", "secondary", "closed", "third"]
+    assert "canary" not in page.content()
+
+    page.focus("li[data-name=third] .grip")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    page.wait_for_selector("#outcome.good:has-text('new order')")
+    assert names(page) == ["primary", "third", "secondary", "closed"]
+    assert page.evaluate("document.activeElement.closest('li').dataset.name") == "third"
+    drag(page, "primary", "closed")
+    page.wait_for_selector("li[data-name=primary]:last-child")
+    page.wait_for_selector("#outcome.good:has-text('new order')")
+    page.reload()
+    assert names(page) == ["third", "secondary", "closed", "primary"]
+    picture(page, "providers-ordered")
+
+    page.click("[aria-label='Edit third']")
+    assert page.input_value("#text_model") == "gpt-4o"
+    assert page.input_value("#api_key") == ""
+    page.fill("#base_url", "https://other.example.org/v1")
+    assert "never sent anywhere else" in page.inner_text("#api_key-hint")
+    page.fill("#base_url", "")
+    page.fill("#text_model", "gpt-4o-mini")
+    page.click("#provider >> button:text-is('Save')")
+    page.wait_for_selector("li[data-name=third]:has-text('gpt-4o-mini')")
+    page.click("[aria-label='Edit third']")
+    page.click("#delete")
+    page.wait_for_selector("li[data-name=third]", state="detached")
+    drag(page, "primary", "secondary", above=True)
+    page.wait_for_selector("li[data-name=primary]:first-child")
+    page.wait_for_selector("#outcome.good:has-text('new order')")
+
+
+def names(page: Any) -> list[str]:
+    return page.eval_on_selector_all(".order > li", "rows => rows.map(row => row.dataset.name)")  # type: ignore[no-any-return]
+
+
+def drag(page: Any, name: str, to: str, *, above: bool = False) -> None:
+    """By the handle, with the mouse, to the lower (or upper) half of another one."""
+    start = page.locator(f"li[data-name={name}] .grip").bounding_box()
+    end = page.locator(f"li[data-name={to}]").bounding_box()
+    page.mouse.move(start["x"] + 5, start["y"] + start["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(end["x"] + 20, end["y"] + end["height"] * (0.2 if above else 0.8), steps=12)
+    page.mouse.up()

@@ -9,13 +9,17 @@ const outcome = $("#outcome");
 const form = $("#provider");
 const IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 let edited = null;
+let sent = Promise.resolve();
+let moves = 0;
 
 dialogs();
 
-async function attempt(work, done) {
+/** current: whether what the server shows now is still what the reader wants to see. */
+async function attempt(work, done, current = () => true) {
   note(outcome, "");
   try {
     await work();
+    if (!current()) return;
     await renew();
     note(outcome, done, "good");
   } catch (error) {
@@ -34,7 +38,12 @@ async function renew() {
 function arrange() {
   const list = $(".order");
   if (list?.dataset.mayOrder !== "true") return;
-  ordered(list, (names) => attempt(() => call("PUT", "/api/providers/order", { names }), "The new order counts from the next request on."));
+  ordered(list, (names) => {
+    const mine = ++moves;
+    const current = () => mine === moves;
+    const work = () => call("PUT", "/api/providers/order", { names });
+    sent = sent.then(() => current() && attempt(work, "The new order counts from the next request on.", current));
+  });
 }
 
 $("#reload")?.addEventListener("click", (event) => {
@@ -106,6 +115,11 @@ function fit() {
   const kind = JSON.parse(form.dataset.kinds)[form.elements.provider.value];
   form.elements.base_url.placeholder = kind?.base_url ?? "https://…";
   form.elements.text_model.placeholder = kind?.default_model ?? "";
+  const moved = edited && (edited.kind !== form.elements.provider.value || (edited.base_url ?? null) !== text(form, "base_url"));
+  const hint = $("#api_key-hint");
+  hint.className = moved ? "error" : "hint";
+  if (moved) hint.textContent = `The key of ${plain(edited.name)} is never sent anywhere else: enter the key for this ${edited.kind === form.elements.provider.value ? "address" : "kind"}.`;
+  else hint.textContent = edited ? "Empty leaves it as it is. Kept sealed; never shown again." : kind?.key_required === false ? "Most of this kind need none." : "Kept sealed; never shown again.";
 }
 
 function body() {
@@ -120,6 +134,7 @@ function body() {
 if (form) {
   $("#add").addEventListener("click", () => open(null));
   form.elements.provider.addEventListener("change", fit);
+  form.elements.base_url.addEventListener("input", fit);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-edit]");
     if (button) open(JSON.parse(button.dataset.edit));
