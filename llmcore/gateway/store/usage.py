@@ -54,25 +54,25 @@ _COLUMNS = {
 
 def storable(attempt: UsageAttempt) -> UsageAttempt:
     """`attempt` with names that are plain text and counts that fit; what is negative is unknown."""
-    counts: dict[str, Any] = {name: _count(getattr(attempt, name)) for name in (*COUNTS, "cost_micros")}
-    names = ("provider", "wire", "outcome", "why", "request_id")
-    texts: dict[str, Any] = {name: plain(getattr(attempt, name)) for name in names}
-    model = None if attempt.model is None else plain(attempt.model)
-    return evolve(attempt, model=model, **texts, **counts)
+    changed: dict[str, Any] = {}
+    for name in _NAMES:
+        text = getattr(attempt, name)
+        if text is not None and (shown := plain(text)) is not text:
+            changed[name] = shown
+    for name in (*COUNTS, "cost_micros"):
+        count = getattr(attempt, name)
+        if count is not None and not 0 <= count <= LARGEST:
+            changed[name] = None if count < 0 else LARGEST
+    return evolve(attempt, **changed) if changed else attempt
 
 
-_FIELDS = tuple(
-    UsageAttempt.__attrs_attrs__[index].name for index in range(len(UsageAttempt.__attrs_attrs__))
-)
+_NAMES = ("provider", "model", "wire", "outcome", "why", "request_id")
+_FIELDS = tuple(field.name for field in fields(UsageAttempt))
 
 
 def _plain(attempt: UsageAttempt) -> dict[str, Any]:
     """The columns of one attempt."""
     return {name: getattr(attempt, name) for name in _FIELDS}
-
-
-def _count(value: int | None) -> int | None:
-    return None if value is None or value < 0 else min(value, LARGEST)
 
 
 class Usage:

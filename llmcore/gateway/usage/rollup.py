@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
-from attrs import frozen
+from attrs import astuple, frozen
 
 from llmcore.gateway.store.records import UsageAttempt, UsageSums
+
+DAY_S = 86400
 
 ANSWERED = ("success", "cancelled")
 """Outcomes that are no error, and that cost."""
@@ -39,42 +42,40 @@ def day_of(at: float) -> str:
 
 def sums_of(attempt: UsageAttempt) -> UsageSums:
     """One attempt as sums."""
+    return UsageSums(*_figures(attempt))
+
+
+def _figures(attempt: UsageAttempt) -> tuple[Any, ...]:
+    """In the order of `UsageSums`."""
     answered = attempt.outcome in ANSWERED
-    return UsageSums(
-        calls=int(attempt.final),
-        attempts=1,
-        errors=int(not answered),
-        input_tokens=attempt.input_tokens or 0,
-        output_tokens=attempt.output_tokens or 0,
-        cached_tokens=attempt.cached_tokens or 0,
-        reasoning_tokens=attempt.reasoning_tokens or 0,
-        cost_micros=attempt.cost_micros or 0,
-        unknown_cost_calls=int(answered and attempt.cost_micros is None),
-        duration_ms=attempt.duration_ms or 0.0,
+    return (
+        int(attempt.final),
+        1,
+        int(not answered),
+        attempt.input_tokens or 0,
+        attempt.output_tokens or 0,
+        attempt.cached_tokens or 0,
+        attempt.reasoning_tokens or 0,
+        attempt.cost_micros or 0,
+        int(answered and attempt.cost_micros is None),
+        attempt.duration_ms or 0.0,
     )
 
 
 def add(one: UsageSums, other: UsageSums) -> UsageSums:
-    return UsageSums(
-        calls=one.calls + other.calls,
-        attempts=one.attempts + other.attempts,
-        errors=one.errors + other.errors,
-        input_tokens=one.input_tokens + other.input_tokens,
-        output_tokens=one.output_tokens + other.output_tokens,
-        cached_tokens=one.cached_tokens + other.cached_tokens,
-        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
-        cost_micros=one.cost_micros + other.cost_micros,
-        unknown_cost_calls=one.unknown_cost_calls + other.unknown_cost_calls,
-        duration_ms=one.duration_ms + other.duration_ms,
-    )
+    return UsageSums(*map(sum, zip(astuple(one), astuple(other), strict=True)))
 
 
 def by_day(attempts: Iterable[UsageAttempt]) -> dict[DayKey, UsageSums]:
     """The sums of each row of `usage_days`, sorted, so that all writers take rows in one order."""
-    found: dict[DayKey, UsageSums] = {}
+    groups: dict[tuple[int, str, str, str, str], list[tuple[Any, ...]]] = {}
     for one in attempts:
-        key = DayKey(day_of(one.at), one.user_id, one.key_id or "", one.provider, one.model or "")
-        found[key] = add(found.get(key, UsageSums()), sums_of(one))
+        group = (int(one.at // DAY_S), one.user_id, one.key_id or "", one.provider, one.model or "")
+        groups.setdefault(group, []).append(_figures(one))
+    found = {
+        DayKey(day_of(day * DAY_S), *names): UsageSums(*map(sum, zip(*rows, strict=True)))
+        for (day, *names), rows in groups.items()
+    }
     return dict(sorted(found.items()))
 
 
