@@ -76,20 +76,26 @@ async def harmless(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[s
     return {path: shape(read(text)) for path, text in texts.items()}
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.fixture(scope="module", params=HOSTILE)
+async def hostile(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, dict[str, str]]:
+    name = str(request.param)
+    return name, await pages_with(tmp_path_factory.mktemp("hostile"), name)
+
+
 async def test_t08_a_hostile_name_adds_no_element_and_no_handler(
-    tmp_path: Path, harmless: dict[str, dict[str, int]], name: str
+    hostile: tuple[str, dict[str, str]], harmless: dict[str, dict[str, int]]
 ) -> None:
-    for path, text in (await pages_with(tmp_path, name)).items():
+    for path, text in hostile[1].items():
         page = read(text)
         assert shape(page) == harmless[path], path
         assert inline_code(page) == [], path
         assert not set(text) & set(HIDDEN), path
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_t08_t09_it_is_shown_as_it_is(tmp_path: Path, name: str) -> None:
-    found = await pages_with(tmp_path, name)
+async def test_t08_t09_it_is_shown_as_it_is(hostile: tuple[str, dict[str, str]]) -> None:
+    name, found = hostile
     for path in ("/status", "/providers", "/usage"):
         words = read(found[path]).words
         assert shown(name) in words or name.encode("unicode_escape").decode() in words, path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 
@@ -13,6 +14,7 @@ from llmcore.gateway.config import GatewayConfig
 from llmcore.gateway.store import StoreUnavailable
 from tests.gateway.pages.reading import Element, inline_code, read
 from tests.gateway.pages.site import ADMIN_PAGES, PAGES, site, used
+from tests.gateway.standin import question
 
 pytestmark = pytest.mark.anyio
 
@@ -339,3 +341,16 @@ async def test_pages_are_not_changed_by_odd_queries(tmp_path: Path) -> None:
             reply = await http.get(f"{path}?days=%00&scope=%ff&days=9999999999&x[]=%3Cscript%3E&next=//evil")
             assert reply.status_code == 200
             assert "evil" not in reply.text
+
+
+async def test_a_price_that_nobody_knows_is_not_nought(tmp_path: Path) -> None:
+    async with site(tmp_path) as on, on.browser() as http:
+        assert (await http.post("/api/playground", json=question(stream=True))).status_code == 200
+        words = ""
+        for _ in range(100):
+            words = read((await http.get("/usage")).text).words
+            if "without a known price" in words:
+                break
+            await anyio.sleep(0.05)
+        assert "unknown" in words
+        assert "$0.00" not in words

@@ -28,20 +28,21 @@ export function spark(node, values) {
   node.append(svg("path", { d: line }));
 }
 
-/** A round number at or above `value`, for the top of an axis. */
-function ceiling(value) {
-  if (value <= 0) return 1;
+/** A round number at or above `value`, for the top of an axis; whole: half of it is a whole number too. */
+function ceiling(value, whole) {
+  if (value <= 0) return whole ? 2 : 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((top) => top >= value * 0.999);
+  const factors = whole && power < 10 ? [2, 4, 6, 8, 10] : [1, 2, 2.5, 5, 10];
+  return factors.map((factor) => factor * power).find((top) => top >= value * 0.999);
 }
 
-/** Stacked bars. days: labels in order. series: [{name, values}], at most six. write: a value as text. */
-export function bars(place, { days, series, write, label }) {
+/** Stacked bars. days: labels in order. series: [{name, values}], at most six. write: a value as text; whole: they are counts. */
+export function bars(place, { days, series, write, label, whole }) {
   const width = Math.max(320, Math.min(1080, place.clientWidth || 800));
   const height = width < 500 ? 200 : 240;
   const [left, right, under, above] = [56, 18, 22, 8];
   const sums = days.map((_, index) => series.reduce((sum, one) => sum + one.values[index], 0));
-  const top = ceiling(Math.max(...sums));
+  const top = ceiling(Math.max(...sums), whole);
   const [inner, tall] = [width - left - right, height - under - above];
   const slot = inner / days.length;
   const chart = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });

@@ -21,6 +21,17 @@ export async function during(button, form, place, work) {
   }
 }
 
+/** What is being mended is not called wrong any more. */
+document.addEventListener("input", ({ target }) => {
+  if (!target.hasAttribute?.("aria-invalid")) return;
+  target.removeAttribute("aria-invalid");
+  const error = $(`[id="${target.id || target.name}-error"], [id="${target.name}-error"]`, target.form ?? document);
+  if (error) error.textContent = "";
+});
+
+/** A message without the name of the field that it stands beside. */
+export const words = (message) => message.replace(/^[a-z_0-9]+: /, "").replace(/^./, (first) => first.toUpperCase());
+
 export function clear(form, place) {
   for (const field of $$("[aria-invalid]", form)) field.removeAttribute("aria-invalid");
   for (const error of $$(".error", form)) error.textContent = "";
@@ -38,7 +49,7 @@ export function show(form, place, error) {
     return;
   }
   input.setAttribute("aria-invalid", "true");
-  place_.textContent = error.message.replace(/^[a-z_0-9]+: /, "").replace(/^./, (first) => first.toUpperCase());
+  place_.textContent = words(error.message);
   input.focus();
 }
 

@@ -126,7 +126,8 @@ class Answer {
     if (!attempts.length && !more.length) return;
     const lines = attempts.map((one) => el("li", {}, el("bdi", {}, `${one.provider} ${one.model ?? ""}`), `: ${one.outcome}${one.status ? ` (${one.status})` : ""}, ${one.why === "first" ? "asked first" : one.why}, ${fmt.seconds(one.duration_s)}`));
     const notes = more.map((one) => el("li", {}, one));
-    this.node.append(el("details", { class: "tries" }, el("summary", {}, "How it came about"), el("ol", {}, lines), notes.length ? el("ul", {}, notes) : null));
+    const shown = ({ target }) => target.open && target.scrollIntoView({ block: "nearest" });
+    this.node.append(el("details", { class: "tries", ontoggle: shown }, el("summary", {}, "How it came about"), el("ol", {}, lines), notes.length ? el("ul", {}, notes) : null));
   }
 
   fail(message, attempts = []) {

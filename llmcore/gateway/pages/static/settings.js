@@ -2,7 +2,7 @@
 
 import { $, el, fmt, given, note, refresh } from "./dom.js";
 import { ApiError, call } from "./api.js";
-import { clear, during, number, text } from "./form.js";
+import { clear, during, number, text, words } from "./form.js";
 import { Combo } from "./combo.js";
 
 const form = $("#settings");
@@ -159,7 +159,7 @@ $("#test").addEventListener("click", (event) =>
     try {
       tested(await call("POST", `/api/settings/llm/test${scope}`, said));
     } catch (error) {
-      $("#tested").replaceChildren(el("p", { class: "note bad" }, el("strong", {}, "Not tested"), `: ${error.message}`));
+      $("#tested").replaceChildren(el("p", { class: "note bad" }, el("strong", {}, "Not tested"), `: ${words(error.message)}`));
       throw error;
     }
   }),

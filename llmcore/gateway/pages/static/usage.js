@@ -34,7 +34,7 @@ function draw() {
   const measure = $("#measure").value;
   const days = daysOf(since, until);
   const words = $("#measure").selectedOptions[0].textContent;
-  bars(place, { days, series: seriesOf(groups, days, measure), write: measure === "cost_usd" ? fmt.dollars : small, label: `${words} by day and provider` });
+  bars(place, { days, series: seriesOf(groups, days, measure), write: measure === "cost_usd" ? fmt.dollars : small, label: `${words} by day and provider`, whole: measure !== "cost_usd" });
 }
 
 /** A count short enough for an axis. */
