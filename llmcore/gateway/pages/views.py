@@ -56,7 +56,10 @@ class Visit:
     def query(self, name: str) -> str | None:
         """The last value of that name in the address."""
         raw = self.scope.get("query_string", b"").decode("ascii", "replace")
-        values = parse_qs(raw, max_num_fields=50).get(name)
+        try:
+            values = parse_qs(raw, max_num_fields=50).get(name)
+        except ValueError:  # more than any link of ours has
+            return None
         return values[-1] if values else None
 
 

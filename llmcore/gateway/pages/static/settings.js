@@ -38,7 +38,7 @@ function fit() {
     const usual = kind.base_url ? `Empty: ${kind.base_url}` : "This kind of provider has no usual address: enter yours.";
     $("#base_url-hint").textContent = mayMove ? usual : `${usual} Only administrators may enter another one.`;
   }
-  form.elements.model.placeholder = isSystem() ? "as this gateway is configured" : "choose one, or type its name";
+  form.elements.model.placeholder = isSystem() ? "the configured one" : "choose one, or type its name";
   $("#provider-hint").textContent = isSystem()
     ? "Answers with the key of this gateway."
     : kind?.local
