@@ -185,11 +185,13 @@ class ModelNotFoundError(ProviderError):
 
 
 class InvalidRequestError(ProviderError):
-    """The request itself is wrong; no other provider would take it either."""
+    """The request itself is wrong; no other provider would take it either, but for one that is too large (413): it fails over."""
 
 
 class EndpointError(InvalidRequestError, ConfigurationError):
-    """The address is wrong: it redirects, is unknown there (404), or cannot be spoken to. Redirects are never followed."""
+    """The address is wrong: it redirects, is unknown there (404), takes no such request (405, 421, 426, 497), answers with
+    an HTML page, or cannot be spoken to. Redirects are never followed.
+    """
 
     failover = True
 

@@ -173,12 +173,7 @@ class Exchange:
     async def _error(self, reply: Reply) -> ProviderError:
         status, headers = reply.status, reply.headers
         if 300 <= status < 400:
-            target = _where(self._redact(headers.get("location", "")))
-            return EndpointError(
-                f"the provider redirects to {target}; redirects are not followed, so check base_url",
-                status=status,
-                phase="headers",
-            )
+            return EndpointError(self._detour(status, headers), status=status, phase="headers")
         body = await _read(reply, status)
         if "date" not in headers:
             headers = {**headers, "date": formatdate(wall_clock(), usegmt=True)}
@@ -187,6 +182,15 @@ class Exchange:
         if status < 300:
             error.sample = body[:2048].decode("utf-8", "replace")
         return error
+
+    def _detour(self, status: int, headers: Mapping[str, str]) -> str:
+        """What a 3xx says; one without a `location` leads nowhere."""
+        location = headers.get("location")
+        if location is None:
+            words = "304 (Not Modified)" if status == 304 else f"{status} without saying where to go"
+            return f"the provider answered {words}, which is no answer; check base_url and what stands in front of it"
+        target = _where(self._redact(location))
+        return f"the provider redirects to {target}; redirects are not followed, so check base_url"
 
 
 async def _read(reply: Reply, status: int) -> bytes:

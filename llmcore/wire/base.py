@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 
 from llmcore.errors import (
     ContentFilterError,
+    InvalidRequestError,
     MalformedResponseError,
     ProviderError,
     StreamInterruptedError,
@@ -33,6 +34,7 @@ from llmcore.types import (
 )
 from llmcore.types.responses import NO_USAGE
 from llmcore.wire.classify import (
+    TOO_LARGE,
     ErrorFacts,
     facts_of,
     generic_error_class,
@@ -276,6 +278,8 @@ class Wire:
         )
         if facts.should_retry is not None and not isinstance(error, ContentFilterError):
             error.retryable = facts.should_retry
+        if facts.status == TOO_LARGE and type(error) is InvalidRequestError:
+            error.failover = True  # another vendor's limit may be larger
         return error
 
     def raise_error_in(self, value: Mapping[str, Any]) -> None:

@@ -31,7 +31,10 @@ def _without_controls(text: str) -> str:
 
 @frozen
 class ErrorFacts:
-    """What an error answer says, whatever its shape. `error` is the innermost error object, `body` the whole."""
+    """What an error answer says, whatever its shape. `error` is the innermost error object, `body` the whole.
+
+    page: it is an HTML page, so whoever wrote it is hardly the vendor's API.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -41,6 +44,7 @@ class ErrorFacts:
     request_id: str | None = None
     error: Mapping[str, Any] = field(factory=dict)
     body: Any = None
+    page: bool = False
 
     @property
     def text(self) -> str:
@@ -60,7 +64,9 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> ErrorFac
     except (ValueError, RecursionError):
         value = None
         text = body[:MAX_READ].decode("utf-8", "replace").strip()
-        return ErrorFacts(status, headers, message=_plain(text) or _default_message(status))
+        return ErrorFacts(
+            status, headers, message=_plain(text) or _default_message(status), page=text[:1] == "<"
+        )
     return facts_of(value, status, headers)
 
 
@@ -173,11 +179,17 @@ _BY_STATUS: dict[int, type[errors.ProviderError]] = {
     401: errors.AuthenticationError,
     402: errors.QuotaExhaustedError,
     403: errors.PermissionDeniedError,
+    405: errors.EndpointError,
     407: errors.ConnectionRefused,
     408: errors.ReadTimeout,
     409: errors.ServerError,
+    421: errors.EndpointError,
     425: errors.RateLimitError,
+    426: errors.EndpointError,
     429: errors.RateLimitError,
+    495: errors.EndpointError,
+    496: errors.EndpointError,
+    497: errors.EndpointError,
     498: errors.OverloadedError,
     499: errors.ConnectionReset,
     501: errors.UnsupportedFeatureError,
@@ -186,6 +198,15 @@ _BY_STATUS: dict[int, type[errors.ProviderError]] = {
     524: errors.ReadTimeout,
     529: errors.OverloadedError,
 }
+"""405, 421, 426 and nginx's 495 to 497 (client certificates, plain HTTP on a TLS port) speak of the address, not of the request."""
+
+_GONE = {404, 410}
+"""Nothing is there: the model, where it is spoken of, else the address."""
+
+TOO_LARGE = 413
+
+_OWN_PAGES = {TOO_LARGE, 451}
+"""What a vendor's own edge says of a request in HTML; any other page with a refusal comes from a wrong address or a proxy."""
 
 
 def says_context_length(text: str) -> bool:
@@ -210,7 +231,7 @@ def generic_error_class(facts: ErrorFacts) -> type[errors.ProviderError]:
         and says_context_length(facts.text)
     ):
         return errors.ContextLengthError
-    if facts.status == 404:
+    if facts.status in _GONE:
         return (
             errors.ModelNotFoundError
             if "model" in f"{facts.text} {facts.code} {facts.type}".lower()
@@ -218,7 +239,9 @@ def generic_error_class(facts: ErrorFacts) -> type[errors.ProviderError]:
         )
     if facts.status >= 500:
         return _BY_STATUS.get(facts.status, errors.ServerError)
-    return _BY_STATUS.get(facts.status, errors.InvalidRequestError)
+    cls = _BY_STATUS.get(facts.status, errors.InvalidRequestError)
+    by_another = cls is errors.InvalidRequestError and facts.page and facts.status not in _OWN_PAGES
+    return errors.EndpointError if by_another else cls
 
 
 # ----------------------------------------------------------------------------------------------- retry-after

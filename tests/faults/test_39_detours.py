@@ -54,6 +54,18 @@ async def test_39_to_another_host(make: Make, ask: Ask, status: int) -> None:
     assert (len(server.requests), target.connections) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("status", "words"), [(304, "304 (Not Modified)"), (300, "300 without saying where to go")]
+)
+async def test_39_to_nowhere(make: Make, ask: Ask, status: int, words: str) -> None:
+    with Server(serving(http(b"", status))) as server:
+        error = await failure(ask(make(server)))
+    assert type(error) is EndpointError
+    assert (rfh(error), error.status, len(server.requests)) == ("F", status, 1)
+    assert words in error.message
+    assert "redirect" not in error.message
+
+
 TARGETS = {
     "same host": "/v1/elsewhere?key=query-secret",
     "itself": "/v1/chat/completions",

@@ -36,11 +36,17 @@ def classify(status: int, body: Any, headers: dict[str, str] | None = None) -> e
         (402, errors.QuotaExhaustedError),
         (403, errors.PermissionDeniedError),
         (404, errors.EndpointError),
-        (405, errors.InvalidRequestError),
+        (405, errors.EndpointError),
         (408, errors.ReadTimeout),
         (409, errors.ServerError),
+        (410, errors.EndpointError),
         (413, errors.InvalidRequestError),
+        (421, errors.EndpointError),
         (422, errors.InvalidRequestError),
+        (426, errors.EndpointError),
+        (451, errors.InvalidRequestError),
+        (495, errors.EndpointError),
+        (497, errors.EndpointError),
         (425, errors.RateLimitError),
         (429, errors.RateLimitError),
         (498, errors.OverloadedError),
@@ -58,6 +64,45 @@ def classify(status: int, body: Any, headers: dict[str, str] | None = None) -> e
 )
 def test_by_status_where_nothing_else_speaks(status: int, cls: type[errors.ProviderError]) -> None:
     assert type(classify(status, b"")) is cls
+
+
+PAGE = b"<!DOCTYPE html><html><head><title>Bad Request</title></head></html>"
+
+
+@pytest.mark.parametrize("status", [400, 406, 411, 422])
+def test_a_page_that_refuses_comes_from_a_wrong_address(status: int) -> None:
+    error = classify(status, b" \n" + PAGE)
+    assert type(error) is errors.EndpointError
+    assert (error.failover, error.retryable, error.health) == (True, False, False)
+    assert error.message == "Bad Request"
+    assert type(classify(status, {"error": {"message": "<b>bad</b>"}})) is errors.InvalidRequestError
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"),
+    [
+        (401, errors.AuthenticationError),
+        (403, errors.PermissionDeniedError),
+        (451, errors.InvalidRequestError),
+        (502, errors.ServerError),
+    ],
+)
+def test_a_page_changes_nothing_where_the_status_says_more(
+    status: int, cls: type[errors.ProviderError]
+) -> None:
+    assert type(classify(status, PAGE)) is cls
+
+
+def test_what_is_gone_is_the_model_where_it_is_spoken_of() -> None:
+    assert type(classify(410, {"error": "the model m was retired"})) is errors.ModelNotFoundError
+
+
+@pytest.mark.parametrize("body", [b"", PAGE, b'{"error":{"type":"request_too_large","message":"too large"}}'])
+def test_what_is_too_large_here_may_fit_elsewhere(body: bytes) -> None:
+    error = classify(413, body)
+    assert type(error) is errors.InvalidRequestError
+    assert (error.failover, error.retryable, error.health) == (True, False, False)
+    assert not classify(422, body).failover or body == PAGE
 
 
 @pytest.mark.parametrize(
