@@ -70,7 +70,6 @@ class HttpxTransport:
         slot = await self._slots.take(origin, timeouts.pool)
         try:
             response = await self._answer(slot, request)
-            slot.stream = response.extensions.get("network_stream")
 
             async def done(whole: bool) -> None:
                 await (self._slots.give(slot) if whole else self._slots.drop(slot))
@@ -82,6 +81,8 @@ class HttpxTransport:
 
     async def _answer(self, slot: Slot, request: httpx.Request) -> httpx.Response:
         """One exchange, and a second one where a kept connection turns out dead before any answer."""
+        if slot.stream is None:
+            request.extensions["trace"] = slot.watch
         try:
             return await slot.transport.handle_async_request(request)
         except (httpx.HTTPError, ValueError) as exc:
@@ -89,6 +90,7 @@ class HttpxTransport:
                 error = translated(exc, slot.origin, "headers")
                 raise error from error.__cause__
         await self._slots.renew(slot)
+        request.extensions["trace"] = slot.watch
         try:
             return await slot.transport.handle_async_request(request)
         except (httpx.HTTPError, ValueError) as exc:

@@ -6,7 +6,8 @@ httpx's own pool looks at every connection at every step; a stack looks at one.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import anyio
 import httpx
@@ -19,6 +20,14 @@ from llmcore.transport.outgoing import Origin
 CLEANUP_S = 2.0
 
 Connect = Callable[[Origin], httpx.AsyncBaseTransport]
+
+
+class Stream(Protocol):
+    """What is used of httpcore's AsyncNetworkStream: one TCP connection."""
+
+    async def aclose(self) -> None: ...
+
+    def get_extra_info(self, info: str) -> Any: ...
 
 
 @define(eq=False)
@@ -34,24 +43,29 @@ class Stacks:
 class Slot:
     """One httpx transport that holds at most one connection.
 
-    stream: the connection under the last answer, as httpx's `network_stream` extension shows it. reused: it was still
-    open when the slot was taken.
+    stream: the TCP connection, known as soon as it stands. reused: it was still open when the slot was taken.
     """
 
     home: Stacks
     origin: Origin
     transport: httpx.AsyncBaseTransport
-    stream: object = None
+    stream: Stream | None = None
     idle_since: float = 0.0
     reused: bool = False
 
     def alive(self) -> bool:
         """Whether the connection is open and silent; a server that closed it or goes on talking has made it readable."""
-        info = getattr(self.stream, "get_extra_info", None)
-        sock = info("socket") if info else None
-        if info is None or sock is None or sock.fileno() < 0:
+        if self.stream is None:
             return False
-        return not info("is_readable") and not _overfed(self.transport)
+        sock = self.stream.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return False
+        return not self.stream.get_extra_info("is_readable") and not _overfed(self.transport)
+
+    async def watch(self, event: str, info: Mapping[str, Any]) -> None:
+        """Told by httpcore's `trace` extension what happens to the connection."""
+        if event == "connection.connect_tcp.complete":
+            self.stream = info["return_value"]
 
 
 class Slots:
@@ -121,8 +135,13 @@ class Slots:
 
 
 async def _close(slot: Slot) -> None:
+    """Also the stream beneath: httpcore forgets a connection whose TLS handshake is cancelled."""
     with anyio.move_on_after(CLEANUP_S, shield=True):
-        await slot.transport.aclose()
+        try:
+            await slot.transport.aclose()
+        finally:
+            if slot.stream is not None:
+                await slot.stream.aclose()
 
 
 def _overfed(transport: httpx.AsyncBaseTransport) -> bool:

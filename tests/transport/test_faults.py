@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import sys
+import threading
 import traceback
 import zlib
 from contextlib import suppress
@@ -12,9 +14,11 @@ from datetime import UTC, datetime, timedelta
 from ssl import PROTOCOL_TLS_SERVER, SSLContext, create_default_context
 
 import anyio
+import anyio.to_thread
 import pytest
 import trustme
 
+from llmcore.config import Timeouts
 from llmcore.errors import (
     ConnectionRefused,
     ConnectionReset,
@@ -46,6 +50,7 @@ from tests.transport.faults import (
 pytestmark = pytest.mark.anyio
 
 LIMIT = 1 << 20
+PATIENT = Timeouts(connect=60.0)
 
 
 @pytest.fixture(autouse=True)
@@ -634,6 +639,29 @@ async def test_cancelled_before_the_headers(send: Send, sent: bytes) -> None:
             await send(server.url)
         assert scope.cancelled_caught
         assert await server.left()
+
+
+async def test_cancelled_inside_the_tls_handshake(send: Send) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.reader.read(5)
+        hello.set()
+        await peer.gone()
+
+    async def ask(url: str) -> None:
+        with scope:
+            await send(url, timeouts=PATIENT)
+
+    scope, hello = anyio.CancelScope(), threading.Event()
+    gc.disable()  # the socket is to be closed at once, not by the collector
+    try:
+        with FaultServer(script) as server:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask, server.url.replace("http:", "https:"))
+                assert await anyio.to_thread.run_sync(hello.wait, GUARD)
+                scope.cancel()
+            assert await server.left()
+    finally:
+        gc.enable()
 
 
 async def test_cancelled_between_slow_header_bytes(send: Send) -> None:
