@@ -58,14 +58,15 @@ class Pass:
 
 
 class Chair:
-    """A seat, and what is known of its key: disabled until when, its pace and its rests by family."""
+    """A seat, and what is known of its key: disabled until when, its pace, its rests and what it may not do by family."""
 
-    __slots__ = ("disabled_until", "pacers", "rested", "rests", "seat", "turn")
+    __slots__ = ("disabled_until", "pacers", "refused", "rested", "rests", "seat", "turn")
 
     def __init__(self, seat: Seat) -> None:
         self.seat: Seat = seat
         self.disabled_until: float = 0.0
         self.rests: dict[str, float] = {}
+        self.refused: dict[str, float] = {}
         self.rested: dict[str, float] = {}
         self.pacers: dict[str, Pacer] = {}
         self.turn: float = 0.0
@@ -73,6 +74,10 @@ class Chair:
     def ready_at(self, name: str, now: float) -> float:
         """The instant from which this key may be used for the family, its pace aside."""
         return max(now, self.disabled_until, self.rests.get(name, 0.0))
+
+    def refused_until(self, name: str) -> float:
+        """Until when the vendor's refusal of this key holds, for everything or for the family."""
+        return max(self.disabled_until, self.refused.get(name, 0.0))
 
 
 class _Waiter:
@@ -151,9 +156,10 @@ class Entrance:
             soonest = min(soonest, at)
         return soonest
 
-    def all_disabled(self, now: float) -> bool:
-        """Whether every key has been refused."""
-        return all(chair.disabled_until > now for chair in self._chairs)
+    def all_disabled(self, now: float, name: str | None = None) -> bool:
+        """Whether every key has been refused, for the family; without a name, for any family."""
+        families = {one for chair in self._chairs for one in chair.refused} | {""} if name is None else {name}
+        return any(all(chair.refused_until(one) > now for chair in self._chairs) for one in families)
 
     def other_key(self, name: str, excluded: frozenset[str | None], now: float) -> bool:
         """Whether another key could be used at once."""
@@ -218,6 +224,7 @@ class Entrance:
                 self._told("llm.key_back", key=chair.seat.name)
             if chair.rests and passed.at >= chair.rested.get(passed.family, 0.0):
                 chair.rests.pop(passed.family, None)
+                chair.refused.pop(passed.family, None)
             passed.pacer.succeeded(now, passed.at)
             return
         if isinstance(error, RateLimitError):
@@ -236,6 +243,7 @@ class Entrance:
         for chair in self._chairs:
             chair.disabled_until = 0.0
             chair.rests.clear()
+            chair.refused.clear()
             chair.pacers = {name: pacer for name, pacer in chair.pacers.items() if pacer.in_flight}
             for pacer in chair.pacers.values():
                 pacer.reset()
@@ -248,6 +256,7 @@ class Entrance:
         """A fault of one key among several: it is left out, and tried again after a while."""
         if isinstance(error, PermissionDeniedError):
             self._rest((chair,), name, now + PERMISSION_S)
+            chair.refused[name] = now + PERMISSION_S
             return
         if not isinstance(error, (AuthenticationError, QuotaExhaustedError)):
             return
@@ -343,7 +352,7 @@ class Entrance:
                 if at != NEVER and at >= latest:
                     raise self._too_soon(name, at - now, now)
                 if at == NEVER and (self._limit is None or self.in_flight < self._limit):
-                    raise self._no_key(now)
+                    raise self._no_key(name, now)
             if now >= latest:
                 raise self._no_slot()
             waiter.event = anyio.Event()
@@ -359,16 +368,16 @@ class Entrance:
     # -------------------------------------------------------------------------------------- errors
 
     def _too_soon(self, name: str, wait: float, now: float) -> ProviderError:
-        if self.all_disabled(now):
-            return self._no_key(now)
+        if self.all_disabled(now, name):
+            return self._no_key(name, now)
         return RateLimitError(
             f"not sent: the pace of {name or 'this provider'} allows the next call in {wait:.3g} s",
             provider=self._name,
             retry_after=wait,
         )
 
-    def _no_key(self, now: float) -> NoUsableKeyError:
-        soonest = min((chair.disabled_until for chair in self._chairs), default=now)
+    def _no_key(self, name: str, now: float) -> NoUsableKeyError:
+        soonest = min((chair.refused_until(name) for chair in self._chairs), default=now)
         return NoUsableKeyError(
             f"none of the {len(self._chairs)} keys can be used; check them, then reset or reload",
             provider=self._name,

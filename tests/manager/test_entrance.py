@@ -165,6 +165,48 @@ def test_a_refused_key_is_left_out_alone_told_once_and_tried_again(cls: type[Pro
     run_simulated(main)
 
 
+@pytest.mark.parametrize("cls", OF_THE_KEY)
+def test_a_second_call_says_that_every_key_was_refused_and_not_that_there_is_a_pace(
+    cls: type[ProviderError],
+) -> None:
+    async def main() -> None:
+        keyed = Keyed(one=[Fail(cls("no"))], two=[Fail(cls("no"))])
+        manager = ProviderManager([keyed], FallbackConfig(max_retries=0))
+        with pytest.raises(ProviderError):
+            await manager.generate("x")
+        for _ in range(2):
+            with pytest.raises(NoUsableKeyError, match="every key has been refused") as dead:
+                await manager.generate("x")
+            wait = 300.0 if cls is PermissionDeniedError else 900.0
+            assert dead.value.retry_after == pytest.approx(wait)
+            assert dead.value.attempts == ()
+
+    run_simulated(main)
+
+
+def test_a_refusal_holds_for_its_family_and_a_rest_is_no_refusal() -> None:
+    async def main() -> None:
+        gate = entrance(1.0, 1.0)
+        one, two = taken(gate), taken(gate)
+        gate.learn(one, PermissionDeniedError("no"), 0.0)
+        gate.learn(two, RateLimitError("slow", retry_after=400.0), 0.0)
+        assert gate.ready_at("m", 0.0) == 300.0
+        assert not gate.all_disabled(0.0)
+        with pytest.raises(RateLimitError):
+            await gate.enter("m", 0, 10.0)
+        gate.learn(two, PermissionDeniedError("no"), 0.0)
+        assert (gate.all_disabled(0.0, "m"), gate.all_disabled(0.0, "other")) == (True, False)
+        with pytest.raises(NoUsableKeyError) as dead:
+            await gate.enter("m", 0, 10.0)
+        assert dead.value.retry_after == pytest.approx(300.0)
+        assert (await gate.enter("other", 0, 10.0)).key in {"k0", "k1"}
+        assert not gate.all_disabled(301.0)
+        gate.reset()
+        assert not gate.all_disabled(0.0)
+
+    run_simulated(main)
+
+
 def test_a_rate_limit_rests_its_key_and_an_overload_rests_all_for_the_family() -> None:
     async def main() -> None:
         gate = entrance(1.0, 1.0)
