@@ -36,7 +36,8 @@ CONCURRENCY, STREAMS = 64, 512
 IDLE_AFTER = 3.0
 """Seconds after its first answer at which a server's memory is read: what it loads beside the first calls is there then."""
 
-SLOWEST_STREAMS = 120.0
+SLOWEST_CALLS, SLOWEST_STREAMS = 8.0, 60.0
+"""Seconds that a sample of single calls, and the 512 streams, may take."""
 
 
 def good(ask: Ask) -> bool:
@@ -140,12 +141,24 @@ class Bench:
         if case == "latency":
             calls = int(1000 * self.seconds)
             return generated(
-                {"measure": case, "asks": [ask("chat"), direct("chat")], "warm_up": 100, "calls": calls}
+                {
+                    "measure": case,
+                    "asks": [ask("chat"), direct("chat")],
+                    "warm_up": 50,
+                    "calls": calls,
+                    "limit": SLOWEST_CALLS,
+                }
             )
         if case == "first":
             calls = int(100 * self.seconds)
             return generated(
-                {"measure": case, "asks": [ask("first"), direct("first")], "warm_up": 10, "calls": calls}
+                {
+                    "measure": case,
+                    "asks": [ask("first"), direct("first")],
+                    "warm_up": 10,
+                    "calls": calls,
+                    "limit": SLOWEST_CALLS,
+                }
             )
         if case == "streams":
             return generated(

@@ -100,7 +100,7 @@ def ask(url: str, answer: str) -> dict[str, Any]:
 
 def test_the_load_is_real() -> None:
     with upstream() as url:
-        single = {"warm_up": 2, "calls": 10}
+        single = {"warm_up": 2, "calls": 10, "limit": 60}
         chat = measure({"measure": "latency", "asks": [ask(url, "chat")] * 2, **single})
         first = measure({"measure": "first", "asks": [ask(url, "first")] * 2, **single})
         many = measure(
@@ -125,7 +125,7 @@ def test_a_bad_answer_ends_the_sample() -> None:
     with upstream() as url, pytest.raises(RuntimeError, match="status 500"):
         measure({"measure": "throughput", "asks": [ask(url, "500")], "concurrency": 2, "seconds": 0.05})
     with upstream() as url, pytest.raises(RuntimeError, match="status 429"):
-        measure({"measure": "latency", "asks": [ask(url, "429")] * 2, "warm_up": 1, "calls": 1})
+        measure({"measure": "latency", "asks": [ask(url, "429")] * 2, "warm_up": 1, "calls": 1, "limit": 60})
 
 
 def test_streams_that_do_not_end_in_time_are_stalled() -> None:
