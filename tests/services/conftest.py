@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from llmcore.gateway.store import Store, open_store
-from tests.services import postgres
+from tests.services import postgres, redis_server
 
 ASKED = "LLMCORE_SERVICES"
 
@@ -44,3 +44,12 @@ def url(server: postgres.Server) -> str:
 async def store(url: str) -> AsyncIterator[Store]:
     async with open_store(url) as store:
         yield store
+
+
+@pytest.fixture
+def redis() -> Iterator[redis_server.Server]:
+    if redis_server.program() is None:
+        pytest.skip("NOT TESTED: Redis is not installed here (Debian: apt-get install redis-server)")
+    pytest.importorskip("redis", reason="NOT TESTED: redis is not installed (the extra `redis`)")
+    with redis_server.running() as server:
+        yield server

@@ -24,15 +24,6 @@ RPM = 3000
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def redis() -> Iterator[redis_server.Server]:
-    if redis_server.program() is None:
-        pytest.skip("NOT TESTED: Redis is not installed here (Debian: apt-get install redis-server)")
-    pytest.importorskip("redis", reason="NOT TESTED: redis is not installed (the extra `redis`)")
-    with redis_server.running() as server:
-        yield server
-
-
 class Line:
     """What a spender said: sums since its start."""
 
