@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from llmcore.errors import MalformedResponseError
+from llmcore.errors import MalformedResponseError, StreamInterruptedError
 from llmcore.types import (
     Event,
     Finished,
@@ -32,7 +32,7 @@ from llmcore.wire.anthropic_decode import (
 )
 from llmcore.wire.base import StreamDecoder, Wire
 from llmcore.wire.framing import ServerSentEvents
-from llmcore.wire.read import Json, SurrogateJoiner, as_dict, as_list, as_str, loads
+from llmcore.wire.read import Json, SurrogateJoiner, as_dict, as_list, as_str, is_object, loads
 from llmcore.wire.structured import AnswerEvents
 
 _SHOWN = ("text", "thinking")
@@ -62,6 +62,7 @@ class AnthropicDecoder(StreamDecoder):
         self._answer = answer
         self._blocks: dict[int, _Block] = {}
         self._calls = 0
+        self._tools: list[_Block] = []
         self._id: str | None = None
         self._model: str | None = None
         self._reason: str | None = None
@@ -122,6 +123,10 @@ class AnthropicDecoder(StreamDecoder):
         self._usage.update({key: value for key, value in as_dict(usage).items() if value is not None})
 
     def _complete(self, events: list[Event]) -> None:
+        if self._reason is None and not all(map(_is_whole, self._tools)):
+            raise StreamInterruptedError(
+                "the stream ended inside the arguments of a tool call", phase="stream"
+            )
         for index in tuple(self._blocks):
             self._close(index, events)
         if refusal := refusal_of(self._reason, self._details):
@@ -150,6 +155,7 @@ class AnthropicDecoder(StreamDecoder):
                 self._write(block, words_of(raw, block.kind), events)
             case "tool_use":
                 self._calls += 1
+                self._tools.append(block)
                 caller = caller_of(raw)
                 call = ToolCallDelta(
                     block.call,
@@ -216,6 +222,11 @@ class AnthropicDecoder(StreamDecoder):
         else:
             block.pieces.append(text)
             self._emit(events, ToolCallDelta(block.call, arguments=text))
+
+
+def _is_whole(tool: _Block) -> bool:
+    """Whether the arguments of a call are complete: those that came in pieces, or those it began with."""
+    return is_object("".join(tool.pieces)) if tool.pieces else bool(tool.raw.get("input"))
 
 
 def _key(index: Json) -> int:

@@ -150,6 +150,8 @@ class CohereDecoder(StreamDecoder):
         kind = as_str(value.get("type")) or name
         if not kind and isinstance(value.get("message"), str):
             raise self.wire.error_in(value)
+        if kind == "message-end":
+            self._check(as_dict(value.get("delta")))
         self._take(kind, value)
         events += self._deltas.take()
         if kind == "message-end":
@@ -200,6 +202,13 @@ class CohereDecoder(StreamDecoder):
         for number in sorted(self._bare):
             self._deltas.arguments(number, "{}")
         add_citations(self._citations, self._deltas)
+
+    def _check(self, delta: Mapping[str, Any]) -> None:
+        """An end without a reason, inside the arguments of a call, is a cut."""
+        if not (delta.get("finish_reason") or delta.get("error")) and self._deltas.cut:
+            raise StreamInterruptedError(
+                "the stream ended inside the arguments of a tool call", phase="stream"
+            )
 
     def _finished(self, delta: Mapping[str, Any]) -> Finished:
         if fault := delta.get("error"):

@@ -7,7 +7,7 @@ import json
 import msgspec
 
 from llmcore.types import Event, Part, PartDelta, TextDelta, ThinkingDelta, ToolCallDelta
-from llmcore.wire.read import Json, SurrogateJoiner, as_str, join_surrogates
+from llmcore.wire.read import Json, SurrogateJoiner, as_str, is_object, join_surrogates
 
 
 class Deltas:
@@ -23,6 +23,12 @@ class Deltas:
         self._events: list[Event] = []
         self._joiner = SurrogateJoiner()
         self._field: str | None = None
+        self._arguments: list[list[str]] = []
+
+    @property
+    def cut(self) -> bool:
+        """Whether the arguments of some call are not whole; for an answer that does not say that it is."""
+        return not all(is_object("".join(pieces)) for pieces in self._arguments)
 
     def take(self) -> list[Event]:
         events, self._events = self._events, []
@@ -58,17 +64,17 @@ class Deltas:
         self.close()
         index = self.calls
         self.calls += 1
-        self._events.append(
-            ToolCallDelta(
-                index, _clean(id_) or f"call_{index}", _clean(name) or "", arguments_text(arguments)
-            )
-        )
+        told = arguments_text(arguments)
+        self._arguments.append([told])
+        self._events.append(ToolCallDelta(index, _clean(id_) or f"call_{index}", _clean(name) or "", told))
         return index
 
     def arguments(self, index: int, piece: Json) -> None:
         """More of the arguments of call number `index`."""
         if piece:
-            self._events.append(ToolCallDelta(index, arguments=arguments_text(piece)))
+            told = arguments_text(piece)
+            self._arguments[index].append(told)
+            self._events.append(ToolCallDelta(index, arguments=told))
 
     def part(self, part: Part) -> None:
         self.close()

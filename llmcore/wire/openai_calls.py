@@ -10,7 +10,7 @@ from attrs import define, field
 
 from llmcore.types import Event, ToolCallDelta
 from llmcore.wire.openai_decode import called, known_id, signature_of
-from llmcore.wire.read import join_surrogates
+from llmcore.wire.read import is_object, join_surrogates
 
 
 @define
@@ -58,6 +58,11 @@ class CallAssembler:
 
     def __bool__(self) -> bool:
         return bool(self._calls)
+
+    @property
+    def cut(self) -> bool:
+        """Whether the arguments of some call are not whole; for an answer that does not say that it is."""
+        return not all(is_object("".join(call.pieces or ())) for call in self._calls)
 
     def push(self, fragment: Mapping[str, Any], events: list[Event]) -> None:
         if not self._went_on(fragment, events):

@@ -322,6 +322,10 @@ class OpenAIStreamDecoder(StreamDecoder):
     def _close(self, events: list[Event]) -> None:
         if not self._begun:
             raise MalformedResponseError("the stream held no answer", phase="stream")
+        if self._raw_finish is None and self._calls.cut:
+            raise StreamInterruptedError(
+                "the stream ended inside the arguments of a tool call", phase="stream"
+            )
         self._seal(events)
         if self._odd_text is not None and (left := self._odd_text.flush()):
             events.append(TextDelta(left))

@@ -63,6 +63,14 @@ def as_count(value: Json) -> int | None:
     return None
 
 
+def is_object(text: str) -> bool:
+    """Whether `text` is one whole JSON object, as the arguments of a call that was not cut are."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def parse_object(body: bytes) -> dict[str, Any]:
     """A 2xx body that must be a JSON object. Raises MalformedResponseError."""
     if not body or body.isspace():

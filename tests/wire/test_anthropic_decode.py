@@ -375,6 +375,35 @@ def test_calls_may_be_written_side_by_side() -> None:
     assert [(call.id, call.arguments) for call in answer.tool_calls] == [("t1", '{"a":1}'), ("t2", '{"b":2}')]
 
 
+@pytest.mark.parametrize("piece", [None, '{"city": '])
+@pytest.mark.parametrize("closed", [True, False])
+def test_an_end_without_a_reason_inside_a_calls_input_is_a_cut(piece: str | None, closed: bool) -> None:
+    events: list[dict[str, Any]] = [
+        {"type": "content_block_start", "index": 0, "content_block": {**CALL, "input": {}}}
+    ]
+    if piece is not None:
+        delta = {"type": "input_json_delta", "partial_json": piece}
+        events.append({"type": "content_block_delta", "index": 0, "delta": delta})
+    if closed:
+        events.append({"type": "content_block_stop", "index": 0})
+    found, error = read([sse(*events, {"type": "message_stop"})])
+    if closed and piece is None:  # the vendor says that the input is empty
+        assert error is None
+    else:
+        assert isinstance(error, StreamInterruptedError)
+        assert not any(isinstance(event, Finished) for event in found)
+
+
+@pytest.mark.parametrize("start", [CALL, {**CALL, "input": {}}])
+def test_an_end_without_a_reason_after_a_whole_input_ends_it(start: dict[str, Any]) -> None:
+    delta = {"type": "input_json_delta", "partial_json": '{"city":"Oslo"}'}
+    pieces = [] if start["input"] else [{"type": "content_block_delta", "index": 0, "delta": delta}]
+    opened = {"type": "content_block_start", "index": 0, "content_block": start}
+    answer, error = folded(opened, *pieces, {"type": "message_stop"})
+    assert error is None
+    assert answer.tool_calls == (ToolCall("t1", "weather", '{"city":"Oslo"}'),)
+
+
 def test_unknown_events_and_deltas_are_passed_over() -> None:
     events = as_stream(message({"type": "text", "text": "Hi"}, CALL))
     odd = [

@@ -444,6 +444,21 @@ def test_a_stream_of_calls_folds_to_the_plain_answer() -> None:
     )
 
 
+@pytest.mark.parametrize("told", [{}, {"arguments": ""}, {"arguments": '{"a": '}])
+@pytest.mark.parametrize("reason", [None, "TOOL_CALL"])
+def test_an_end_without_a_reason_inside_a_calls_arguments_is_a_cut(
+    told: dict[str, Any], reason: str | None
+) -> None:
+    call = {"tool_calls": {"id": "c", "type": "function", "function": {"name": "f", **told}}}
+    _, events, error = streamed(sse(start(), delta("tool-call-start", 0, **call), end(reason)))
+    if reason is None:
+        assert isinstance(error, StreamInterruptedError)
+        assert not any(type(event) is Finished for event in events)
+    else:
+        assert error is None
+        assert type(events[-1]) is Finished
+
+
 def test_fragments_without_an_index_belong_to_the_last_call() -> None:
     def fragment(kind: str, **function: Any) -> dict[str, Any]:
         return {"type": kind, "delta": {"message": {"tool_calls": {"function": function}}}}

@@ -533,6 +533,38 @@ def test_a_sentinel_without_a_finish_is_unknown() -> None:
     assert (found.finish_reason, found.raw_finish_reason) == ("unknown", None)
 
 
+def told(arguments: str | None, **fields: Any) -> dict[str, Any]:
+    function = {"name": "f"} if arguments is None else {"name": "f", "arguments": arguments}
+    return chunk({"tool_calls": [{"index": 0, "id": "c", "function": function}]}, **fields)
+
+
+@pytest.mark.parametrize("arguments", [None, "", '{"city": ', '{"a": 1', "[1]", '"a"'])
+@pytest.mark.parametrize("before", [[], [chunk({"content": "a"})]])
+def test_a_sentinel_inside_a_calls_arguments_is_a_cut(arguments: str | None, before: list[Any]) -> None:
+    """Nobody has said that the call is whole, and it is not."""
+    events, error = read(sse(*before, told(arguments)) + DONE)
+    assert isinstance(error, StreamInterruptedError)
+    assert not any(isinstance(event, Finished) for event in events)
+
+
+def test_a_sentinel_inside_the_old_form_of_a_call_is_a_cut_too() -> None:
+    events, error = read(sse(chunk({"function_call": {"name": "f", "arguments": '{"a"'}})) + DONE)
+    assert isinstance(error, StreamInterruptedError)
+    assert not any(isinstance(event, Finished) for event in events)
+
+
+@pytest.mark.parametrize("arguments", ["{}", '{"a": 1}'])
+def test_a_sentinel_after_a_whole_call_ends_it(arguments: str) -> None:
+    found = folded(told(arguments))
+    assert [call.arguments for call in found.tool_calls] == [arguments]
+    assert (found.finish_reason, found.raw_finish_reason) == ("tool_calls", None)
+
+
+def test_arguments_that_a_finish_reason_ends_are_the_models_own_fault() -> None:
+    found = folded(told('{"a": '), chunk(finish="tool_calls"))
+    assert [call.arguments for call in found.tool_calls] == ['{"a": ']
+
+
 @pytest.mark.parametrize(
     "values", [[], [chunk({"content": "a"})], [chunk({"content": "a"}), chunk(finish="")]]
 )
