@@ -96,7 +96,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         GROUND
         | {"build", "clock", "config", "gateway", "loader", "manager", "prices", "provider", "providers"}
         | {"serving", "transport"},
-        {"anyio", "attrs", "httptools", "structlog", "uvicorn", "uvloop"},
+        {"anyio", "attrs", "httptools", "uvicorn", "uvloop"},
         set(),
     ),
 }

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
-from typing import Any
-
-import structlog
 
 from llmcore.gateway.config import LogLevel
 from llmcore.gateway.telemetry.log import Log
@@ -25,7 +21,11 @@ _QUIET = (
 
 
 def quiet_libraries(log: Log) -> None:
-    """Send the records of the standard library's logging and of structlog to `log`. Call it once, in a process of ours."""
+    """Send the records of the standard library's logging to `log`. Call it once, in a process of ours.
+
+    The manager tells its events there as well as long as nobody configures structlog, which is not imported here: it
+    brings 4 MB with it.
+    """
     root = logging.getLogger()
     root.handlers = [_Handler(log)]
     root.setLevel(logging.WARNING)
@@ -33,13 +33,10 @@ def quiet_libraries(log: Log) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger(name).handlers = []
 
-    def told(_: Any, method: str, event: MutableMapping[str, Any]) -> Any:
-        name = str(event.pop("event", ""))
-        event.pop("level", None)
-        log.note(level_of(method), name, **event)
-        raise structlog.DropEvent
-
-    structlog.configure(processors=[structlog.contextvars.merge_contextvars, told])
+    events = logging.getLogger("llmcore")
+    events.handlers = [_Events(log)]
+    events.setLevel(logging.INFO)
+    events.propagate = False
 
 
 class _Handler(logging.Handler):
@@ -49,6 +46,21 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._log.note(level_of(record.levelname), f"{record.name}: {record.getMessage()}")
+
+
+class _Events(logging.Handler):
+    """Events of the manager, with the facts that they come with as fields."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = {name: value for name, value in vars(record).items() if name not in _OF_A_RECORD}
+        self._log.note(level_of(record.levelname), record.getMessage(), **facts)
+
+
+_OF_A_RECORD = frozenset(vars(logging.makeLogRecord({})))
 
 
 def level_of(name: str) -> LogLevel:
