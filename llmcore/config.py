@@ -207,7 +207,7 @@ class FallbackConfig:
     from the next candidate after a `Restarted` event; "continue" has the next one go on from the text so far where it
     can (else as "restart"); "splice" goes on silently where the new answer begins with the text so far (else "fail").
     patience: seconds without anything visible after which the next candidate is asked beside the first (or three times
-    the usual p95, if longer); reasoning_patience: the same for requests that ask for reasoning, and for embeddings; 0 turns either off.
+    the usual p95, if longer); reasoning_patience: the same for requests that ask for reasoning (embeddings have three times `patience`); 0 turns either off.
     hedge_after: the same, earlier and paid: seconds or "p95"; None for never. generate_by_stream: `generate` reads a
     stream, so that patience and first-token limits see its progress. allow_policy_fallback: another provider is asked
     after a refusal by policy; the answer carries a warning. pace: keep to the limits that vendors announce. max_queue:

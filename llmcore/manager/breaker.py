@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from llmcore.config import BreakerConfig
 
 State: TypeAlias = Literal["closed", "open", "half_open", "isolated"]
-Kind: TypeAlias = Literal["call", "probe", "forced"]
+Kind: TypeAlias = Literal["call", "probe", "forced", "panic"]
 
 SLOTS: int = 10  # of the sliding window, which so covers between 9/10 and all of its seconds
 JITTER: tuple[float, ...] = (
@@ -20,6 +20,8 @@ JITTER: tuple[float, ...] = (
     0.1,
 )  # share by which the 1st, 2nd, each further opening is shortened
 DECAY: float = 600.0  # seconds closed after which openings are counted from one again
+PANICS: int = 4  # failed panic attempts in a row that may be chance
+PANIC_S: float = 0.5  # pause after the last of them; doubled by each further one
 SETTLED: int = -1
 
 
@@ -27,7 +29,7 @@ class Permit:
     """One admitted attempt, to be settled once by its breaker's `succeed`, `fail` or `release`; more is ignored.
 
     kind: "call" while closed, "probe" holds one of the half-open slots, "forced" was let past a breaker that did not
-    admit it.
+    admit it, "panic" likewise where all others are open too.
     """
 
     __slots__ = ("generation", "kind")
@@ -62,6 +64,10 @@ class Breaker:
     `jitter` of its length, so that processes drift apart. The law of growth is therefore: lengths never shrink and
     never exceed `max_open_time`, and an opening lasts between (1/2 - jitter) and 1 of its length.
 
+    Panic: where every candidate is open, one attempt at a time is let past, at once while such attempts succeed, after
+    growing pauses where they fail. Two providers that fail now and then would otherwise answer less than one alone; one
+    that is dead is asked a few times more.
+
     What was admitted before a change of state decides nothing after it and frees no slot. Where the breaker is
     disabled it admits everything and never changes, not even by hand.
     """
@@ -73,7 +79,9 @@ class Breaker:
         "_first",
         "_generation",
         "_good",
-        "_panicked",
+        "_panic_at",
+        "_panicking",
+        "_panics",
         "_passes",
         "_past",
         "_random",
@@ -97,7 +105,9 @@ class Breaker:
         self.openings: int = 0
         self.probing: int = 0
         self._good = 0  # successful probes in a row
-        self._panicked = False
+        self._panicking = False
+        self._panics = 0  # failed panic attempts in a row
+        self._panic_at = -math.inf
         self._closed_at = -math.inf
         self._row = 0  # failures in a row
         self._first = 0.0  # when that row began
@@ -115,8 +125,8 @@ class Breaker:
         return self.state == "half_open" and self.probing < self._config.probes
 
     def panic(self, now: float) -> bool:
-        """Whether the one panic probe of this open interval is still to be had."""
-        return self.state == "open" and now < self.opens_at and not self._panicked
+        """Whether an attempt may be let past where all other candidates are open as well."""
+        return self.state == "open" and not self._panicking and self._panic_at <= now < self.opens_at
 
     def enter(self, now: float, *, forced: bool = False, panic: bool = False) -> Permit:
         """Begin an attempt, where `admits` says so; else only if `forced`, and never while isolated.
@@ -133,8 +143,8 @@ class Breaker:
             return Permit(self._generation, "probe")
         if self.state == "isolated" or not forced or (panic and not self.panic(now)):
             raise RuntimeError(f"a breaker that is {self.state} was entered although it does not admit")
-        self._panicked = self._panicked or panic
-        return Permit(self._generation, "forced")
+        self._panicking = self._panicking or panic
+        return Permit(self._generation, "panic" if panic else "forced")
 
     def succeed(self, permit: Permit, now: float) -> None:
         if permit.generation != self._generation:
@@ -147,6 +157,7 @@ class Breaker:
             self._row = 0
         else:
             self._free(permit)
+            self._panics = 0
             self._good += 1
             if self._good >= self._config.successes:
                 self._close(now)
@@ -161,6 +172,12 @@ class Breaker:
             self._count_failure(now)
         elif self.state == "half_open":
             self._open(now, self.opens_at)
+        elif permit.kind == "panic":
+            self._free(permit)
+            self._panics += 1
+            if self._panics >= PANICS:
+                pause = PANIC_S * 2.0 ** min(self._panics - PANICS, 60)
+                self._panic_at = now + min(pause, self._config.max_open_time)
 
     def release(self, permit: Permit) -> None:
         """The attempt ended in a way that says nothing of health: cancelled, or the caller's own mistake."""
@@ -177,8 +194,9 @@ class Breaker:
     def reset(self) -> None:
         """By hand: closed, as new; what is under way decides nothing any more."""
         self._forget()
-        self.openings = 0
+        self.openings = self._panics = 0
         self.opens_at = 0.0
+        self._panic_at = -math.inf
         if self.state == "closed":
             self._generation += 1
         else:
@@ -187,6 +205,8 @@ class Breaker:
     def _free(self, permit: Permit) -> None:
         if permit.kind == "probe":
             self.probing -= 1
+        elif permit.kind == "panic":
+            self._panicking = False
 
     def _count_failure(self, now: float) -> None:
         if now >= self._slot_ends:
@@ -232,16 +252,17 @@ class Breaker:
             self._move("half_open")
         self._forget()
         self.opens_at = 0.0
+        self._panics, self._panic_at = 0, -math.inf
         self._closed_at = now
         self._move("closed")
 
     def _forget(self) -> None:
         self._past.clear()
         self._passes = self._failures = self._row = self._good = 0
-        self._panicked = False
 
     def _move(self, state: State) -> None:
         old, self.state = self.state, state
         self._generation += 1
         self.probing = 0
+        self._panicking = False
         self._told(old, state)

@@ -171,6 +171,10 @@ class Call(Generic[Q, T]):
             self._late = True
         elif lane.entry is not None:
             self.trail.cancelled(lane.entry, self._clock.now())
+            if self.won is not None and lane.target is not None and not lane.silent:
+                self.candidates.put_back(
+                    lane.target
+                )  # it was beaten by time alone, should the winner break off
 
     async def _beside(self, lane: Lane, step: Step) -> None:
         """A second lane; a fault of code in it ends the first one too."""
@@ -198,6 +202,7 @@ class Call(Generic[Q, T]):
             self._plan.unsent(step)
             raise
         why = self._why(step, candidate)
+        lane.target = step.target
         lane.entry = entry = self.trail.begin(
             candidate.guard.name, candidate.choice.model, visit.seat.name, why, visit.started, step.wait
         )

@@ -19,14 +19,15 @@ T = TypeVar("T")
 
 class Lane:
     """`entry` is the attempt that runs, `since` when it began (monotonic seconds), `silent` whether its patience has run out,
-    `beaten` whether it was given up for another one. ends: the call's deadline, on the event loop's clock.
+    `beaten` whether it was given up for another one, `target` the candidate that it asks. ends: the call's deadline, on the event loop's clock.
     """
 
-    __slots__ = ("beaten", "entry", "scope", "silent", "since", "stop_alarm")
+    __slots__ = ("beaten", "entry", "scope", "silent", "since", "stop_alarm", "target")
 
     def __init__(self, now: float, ends: float) -> None:
         self.scope: anyio.CancelScope = anyio.CancelScope(deadline=ends)
         self.beaten: bool = False
+        self.target: int | None = None
         self.since: float = now
         self.entry: Entry | None = None
         self.silent: bool = False

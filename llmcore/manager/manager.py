@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from llmcore.check import as_embedding_request, as_generation_request
 from llmcore.clock import Alarming, Clock, SystemClock
 from llmcore.config import FallbackConfig, Timeouts
-from llmcore.errors import AllProvidersFailed, ConfigurationError, ProviderError
+from llmcore.errors import AllProvidersFailed, ConfigurationError, ProviderError, StreamInterruptedError
 from llmcore.group import Group
 from llmcore.manager.budget import Budget
 from llmcore.manager.call import CLEANUP_S, Call
@@ -48,6 +48,7 @@ R = TypeVar("R", GenerationResponse, EmbeddingResponse)
 Q = TypeVar("Q", GenerationRequest, EmbeddingRequest)
 
 DRAIN_S = 30.0
+EMBEDDING_PATIENCE = 3.0  # times patience: a batch shows nothing before it is whole
 
 
 @frozen
@@ -125,7 +126,11 @@ class ProviderManager:
         fallback = self.fleet.fallback
         if fallback.generate_by_stream:
             follows = "restart" if fallback.mid_stream == "fail" else fallback.mid_stream
-            return await EventStream(ManagedStream(self, asked, follows)).collect()
+            try:
+                return await EventStream(ManagedStream(self, asked, follows)).collect()
+            except StreamInterruptedError as error:
+                error.visible_output, error.failover = False, True  # nobody has seen anything of it
+                raise
         return await self._whole(asked, _generate)
 
     def stream(self, request: GenerationInput, /) -> EventStream:
@@ -234,8 +239,10 @@ class ProviderManager:
     def patience(self, fleet: Fleet, request: Asked, line: Line | None) -> float | None:
         """Seconds that a candidate may show nothing before another one is asked beside it; None where that is off."""
         fallback = fleet.fallback
-        thinks = isinstance(request, EmbeddingRequest) or _reasons(request)  # either shows nothing for long
-        floor = fallback.reasoning_patience if thinks else fallback.patience
+        if isinstance(request, EmbeddingRequest):
+            floor = EMBEDDING_PATIENCE * fallback.patience
+        else:
+            floor = fallback.reasoning_patience if _reasons(request) else fallback.patience
         if not floor:
             return None
         usual = None if line is None else line.pulse.p95()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 import anyio
 import pytest
@@ -95,6 +96,8 @@ def test_55_what_always_fails_is_asked_more_often_only_as_the_budget_allows(
 OUTAGE = 600.0
 OPENINGS = 8
 """Of 20, 40, 80 and then 120 s each (less the jitter) in ten minutes: seven, and one that has begun."""
+PANICS = 16
+"""Attempts of the panic rule: four at once, then after 0.5, 1, 2, ... 64 s, then each two minutes; some wait for a call."""
 
 
 def outage(start: float, *, delay: float = 0.0) -> Callable[[float], Outcome]:
@@ -120,14 +123,14 @@ def test_56_ten_minutes_down_and_then_up_again(backend: Backend, delay: float) -
         assert "ok" in state
 
     def check_probes(provider: Timed, start: float, breaker: BreakerConfig) -> None:
-        """A few failures to learn of it, then one probe at a time, and at most two in each opening (one is the panic rule's)."""
+        """A few failures to learn of it, then one at a time: a probe in each opening, and the panic rule's growing pauses."""
         late = [
             (when, count)
             for when, count in zip(provider.asked, provider.at_once, strict=True)
             if start + 5 < when < start + OUTAGE
         ]
         assert provider.asked_between(start, start + 5) <= 3 * breaker.failures
-        assert 2 <= len(late) <= 2 * OPENINGS
+        assert 2 <= len(late) <= OPENINGS + PANICS
         assert all(count == 1 for _, count in late), "never a herd"
 
     run(main, backend)
@@ -169,3 +172,24 @@ def test_56_a_sole_provider_is_asked_all_the_same() -> None:
         assert provider.asked_between(start, start + OUTAGE) <= OUTAGE * 1.2 + 12
 
     run(main)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("share", [0.2, 0.3, 0.5])
+def test_55_two_that_fail_now_and_then_answer_about_what_one_alone_would(backend: Backend, share: float) -> None:
+    """Breakers open on bad luck, too; where all are open, attempts that succeed bring them back at once."""
+
+    async def answered(count: int) -> int:
+        dice = Random(7)
+        providers = [
+            Timed(f"p{number}", lambda _: Fail(DOWN) if dice.random() < share else Answer())
+            for number in range(count)
+        ]
+        results = await traffic(over(*providers), 400, 0.05)
+        return len(good(results))
+
+    async def main() -> None:
+        alone, both = await answered(1), await answered(2)
+        assert both >= 0.9 * alone
+
+    run(main, backend)

@@ -303,8 +303,7 @@ class Reference:
             call.refusals.append(refusal)
             self._follow(call, self._over(call, refusal, free=not go.paid))
             return
-        kind = breaker.kind(self.now)
-        breaker.panicked = breaker.panicked or (kind == "forced" and go.panic)
+        kind = breaker.kind(self.now, go.panic)
         call.taken = Taken(None, kind, breaker.period)  # type: ignore[arg-type]  # a model has no permits
         breaker.taken.append(call.taken)
         call.runs = go

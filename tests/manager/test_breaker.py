@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmcore.config import BreakerConfig
-from llmcore.manager.breaker import Breaker, State, jitter, open_length
+from llmcore.manager.breaker import PANICS, Breaker, State, jitter, open_length
 
 
 class Bench:
@@ -359,7 +359,7 @@ def test_a_forced_one_beside_the_probe_takes_no_slot_and_may_reopen() -> None:
     assert (bench.stands(), breaker.openings) == ("open", 2)
 
 
-def test_one_panic_probe_for_each_opening() -> None:
+def test_panic_lets_one_past_at_a_time_and_pauses_where_that_fails() -> None:
     bench = Bench()
     breaker = bench.breaker
     assert not breaker.panic(0.0)
@@ -368,15 +368,33 @@ def test_one_panic_probe_for_each_opening() -> None:
     breaker.enter(1.0, forced=True)  # a sole candidate's does not use it up
     assert breaker.panic(1.0)
     permit = breaker.enter(1.0, forced=True, panic=True)
-    assert permit.kind == "forced"
+    assert permit.kind == "panic"
     assert not breaker.panic(1.0)
     with pytest.raises(RuntimeError):
         breaker.enter(1.0, forced=True, panic=True)
     breaker.fail(permit, 2.0)
-    assert not breaker.panic(3.0)
-    bench.bad(20.0)
-    assert breaker.panic(21.0)
+    for _ in range(PANICS - 1):  # may be chance
+        assert breaker.panic(2.0)
+        breaker.fail(breaker.enter(2.0, forced=True, panic=True), 3.0)
+    assert not breaker.panic(3.4)
+    assert breaker.panic(3.5)
+    breaker.release(breaker.enter(3.5, forced=True, panic=True))  # says nothing
+    breaker.fail(breaker.enter(3.5, forced=True, panic=True), 4.0)
+    assert not breaker.panic(4.9)
+    assert breaker.panic(5.0)
+    breaker.succeed(breaker.enter(5.0, forced=True, panic=True), 5.0)
+    assert breaker.panic(5.0)
     assert not breaker.panic(60.0)  # it is due: whoever comes is a probe
+
+
+def test_panic_attempts_that_succeed_close_it() -> None:
+    bench = Bench()
+    breaker = bench.breaker
+    bench.opened(0.0)
+    for _ in range(BreakerConfig().successes):
+        assert breaker.state == "open"
+        breaker.succeed(breaker.enter(1.0, forced=True, panic=True), 1.0)
+    assert breaker.state == "closed"
 
 
 def test_an_isolated_one_admits_nothing_until_it_is_reset() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from llmcore.config import BreakerConfig
-from llmcore.manager.breaker import DECAY, Breaker, Permit, jitter
+from llmcore.manager.breaker import DECAY, PANIC_S, PANICS, Breaker, Permit, jitter
 
 LEGAL = {
     ("closed", "open"),
@@ -52,7 +52,8 @@ class Plain:
     outcomes: list[tuple[float, bool]] = field(factory=list)  # since the last change of state
     row: int = 0  # successful probes since the opening, with no failure between
     period: int = 0
-    panicked: bool = False
+    panics_failed: int = 0  # in a row
+    panic_from: float = -math.inf
     taken: list[Taken] = field(factory=list)
 
     def move(self, state: str) -> None:
@@ -75,14 +76,17 @@ class Plain:
         }[self.state]
 
     def panics(self, now: float) -> bool:
-        return self.state == "open" and now < self.due and not self.panicked
+        flying = any(
+            one.kind == "panic" and one.period == self.period and not one.settled for one in self.taken
+        )
+        return self.state == "open" and self.panic_from <= now < self.due and not flying
 
-    def kind(self, now: float) -> str:
+    def kind(self, now: float, panic: bool) -> str:
         """Of the permit that an `enter` yields now."""
         if self.state == "closed":
             return "call"
         if not self.admits(now):
-            return "forced"
+            return "panic" if panic else "forced"
         if self.state == "open":
             self.move("half_open")
         return "probe"
@@ -125,6 +129,13 @@ class Plain:
             anchor = None if good else self.anchor(now)
             return None if anchor is None else self.open(now, anchor)
         self.row = self.row + 1 if good else 0
+        if good:
+            self.panics_failed = 0
+        elif self.state == "open" and one.kind == "panic":
+            self.panics_failed += 1
+            if self.panics_failed >= PANICS:
+                pause = PANIC_S * 2 ** (self.panics_failed - PANICS)
+                self.panic_from = now + min(pause, self.config.max_open_time)
         if good and self.row >= self.config.successes:
             self.close(now)
         if not good and self.state == "half_open":
@@ -133,7 +144,7 @@ class Plain:
 
     def open(self, now: float, anchor: float) -> float:
         self.openings.append(("opened", now))
-        self.row, self.panicked = 0, False
+        self.row = 0
         self.move("open")
         length = self.length()
         return max(anchor + length, now + length / 2)
@@ -148,14 +159,14 @@ class Plain:
         if self.state == "open":
             self.move("half_open")
         self.openings.append(("closed", now))
-        self.due = 0.0
+        self.due, self.panics_failed, self.panic_from = 0.0, 0, -math.inf
         self.move("closed")
 
     def reset(self) -> None:
         if self.state != "closed":
             self.move("closed")
         self.openings, self.outcomes, self.due = [], [], 0.0
-        self.row, self.panicked = 0, False
+        self.row, self.panics_failed, self.panic_from = 0, 0, -math.inf
         self.period += 1
 
 
@@ -201,15 +212,14 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @rule(forced=st.booleans(), panic=st.booleans())
     def enter(self, forced: bool, panic: bool) -> None:
-        """Invariant 22: what is not admitted gets in by force only, by panic once, and while isolated never."""
+        """Invariant 22: what is not admitted gets in by force only, by panic one at a time, and while isolated never."""
         plain = self.plain
         let_past = forced and plain.state != "isolated" and (not panic or plain.panics(self.now))
         if not plain.admits(self.now) and not let_past:
             with pytest.raises(RuntimeError):
                 self.breaker.enter(self.now, forced=forced, panic=panic)
             return
-        kind = plain.kind(self.now)
-        plain.panicked = plain.panicked or (kind == "forced" and panic)
+        kind = plain.kind(self.now, panic)
         permit = self.breaker.enter(self.now, forced=forced, panic=panic)
         assert permit.kind == kind
         plain.taken.append(Taken(permit, kind, plain.period))

@@ -26,6 +26,7 @@ from llmcore.errors import (
     ServerError,
     UnsupportedFeatureError,
 )
+from llmcore.manager.breaker import PANICS
 from llmcore.manager.manager import ProviderManager
 from llmcore.testing import Answer, Fail, Hang, Outcome, ScriptedProvider, run_simulated
 from llmcore.types import GenerationRequest, GenerationResponse, Image, Message, Text, Tool
@@ -128,12 +129,12 @@ def test_a_sole_candidate_is_never_left_alone_unless_it_is_wanted() -> None:
                 await strict.generate("x")
             outcomes.append(caught.value.outcome)
         assert outcomes[:3] == ["ServerError"] * 3
-        assert "ServerError" not in outcomes[5:]
+        assert "ServerError" not in outcomes[3 + PANICS :]
 
     simulated(main)
 
 
-def test_where_all_are_open_one_probe_goes_out_in_each_opening() -> None:
+def test_where_all_are_open_attempts_go_out_after_growing_pauses() -> None:
     async def main() -> None:
         both = [Window(name, 0.0, 600.0, ServerError) for name in "ab"]
         manager = ProviderManager(both, FallbackConfig(max_retries=0), random=Random(1))
@@ -145,7 +146,9 @@ def test_where_all_are_open_one_probe_goes_out_in_each_opening() -> None:
                 failures.append(error)
             await anyio.sleep(1.0)
         for one in both:
-            assert len(one.times) <= 3 + 2 * 8  # its failures, then a probe and a panic probe in each opening
+            assert (
+                len(one.times) <= 3 + 8 + 16
+            )  # its failures, a probe in each opening, panic attempts after growing pauses
         assert any(isinstance(error, AllProvidersFailed) and not error.attempts for error in failures)
         assert all(
             error.retry_after is not None

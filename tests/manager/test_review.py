@@ -128,7 +128,7 @@ def test_the_loser_of_a_dead_heat_is_counted_with_its_tokens(backend: Backend) -
 
 def test_embeddings_are_not_asked_for_twice_because_they_take_long() -> None:
     async def main() -> None:
-        slow, other = ScriptedProvider("a", [Answer(delay=40.0)]), ScriptedProvider("b")
+        slow, other = ScriptedProvider("a", [Answer(delay=25.0)]), ScriptedProvider("b")
         manager = ProviderManager([slow, other])
         assert (await manager.embed(["long"] * 100)).provider == "a"
         assert not other.requests

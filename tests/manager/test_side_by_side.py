@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmcore.config import BudgetConfig, FallbackConfig, Timeouts
-from llmcore.errors import InvalidRequestError, ProviderError, ServerError, TotalTimeout
+from llmcore.errors import (
+    InvalidRequestError,
+    ProviderError,
+    ServerError,
+    StreamInterruptedError,
+    TotalTimeout,
+)
 from llmcore.manager.manager import ProviderManager
 from llmcore.testing import Answer, Fail, Hang, Outcome, ScriptedProvider, run_simulated
 from llmcore.types import GenerationRequest, GenerationResponse
@@ -309,3 +315,38 @@ def test_9_at_most_two_overlap_and_all_is_given_back(
         assert 0 <= budget <= 100
 
     run_simulated(main, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("by_stream", [False, True])
+def test_who_was_beaten_by_time_alone_is_asked_again_where_the_winner_breaks_off(
+    backend: Literal["asyncio", "trio"], by_stream: bool
+) -> None:
+    """The hedge shows something first and is cut; the first, only slow and given up, must not be lost to the call."""
+
+    async def main() -> None:
+        breaks = Fail(StreamInterruptedError("cut"), delay=3.0, words=1)
+        first, second = providers([Answer("here it is", delay=8.0)], [breaks])
+        manager = ProviderManager(
+            [first, second],
+            FallbackConfig(mid_stream="restart", hedge_after=2.0, generate_by_stream=by_stream),
+        )
+        answer = await ask(manager, "generate" if by_stream else "stream")
+        assert (answer.text, answer.provider) == ("here it is", "a")
+        outcomes = [attempt.outcome for attempt in answer.attempts]
+        assert outcomes == ["cancelled", "StreamInterruptedError", "success"]
+        assert first.open_streams == second.open_streams == 0
+        assert all(guard.in_flight == 0 for guard in manager.fleet.guards)
+
+    run_simulated(main, backend=backend)
+
+
+def test_a_cut_answer_that_nobody_saw_is_worth_a_failover_of_the_manager_around() -> None:
+    async def main() -> None:
+        cut: list[Outcome] = [Fail(StreamInterruptedError("cut"), words=1)]
+        inner = ProviderManager(providers(cut, cut), FallbackConfig(generate_by_stream=True), name="inner")
+        spare = ScriptedProvider("spare", [Answer("rescued")])
+        outer = ProviderManager([inner, spare])
+        assert (await outer.generate("x")).text == "rescued"
+
+    run_simulated(main)
