@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from llmcore.providers.base import HttpProvider
     from llmcore.transport.base import Reply
 
+END_GRACE_S = 1.0
+"""Seconds of reading that usage and terminator may take after the finish reason. Vendors send them at once, or as soon as
+they have counted; who takes longer has forgotten them, and the reader has had the whole answer."""
+
 DRAIN_S = 0.05
 CLEANUP_S = 2.0
 
@@ -44,7 +48,8 @@ class LeafStream:
     """The EventSource of one HTTP answer.
 
     Limits: `first_token` from dispatch to the first visible delta, `inter_chunk` between complete events while
-    somebody reads, `total` (or the request's deadline) over all. Comments and blank lines reset none of them.
+    somebody reads, `total` (or the request's deadline) over all. Comments and blank lines reset none of them. Once the
+    answer is known to be whole, END_GRACE_S is left for its end; it ends well without.
     """
 
     def __init__(self, leaf: HttpProvider, request: GenerationRequest) -> None:
@@ -67,6 +72,7 @@ class LeafStream:
         self._began = 0.0
         self._ends = 0.0
         self._first_by = 0.0
+        self._grace = END_GRACE_S
 
     async def open(self) -> None:
         leaf = self._leaf
@@ -155,11 +161,12 @@ class LeafStream:
         decoder = self._decoder
         assert decoder is not None
         since = self._leaf.clock.now()
-        heard = decoder.heard
+        heard, concluded = decoder.heard, decoder.concluded
         while decoder.heard == heard and not decoder.done:
             try:
                 chunk = await self._chunk(since)
             except ProviderError as error:
+                self._chunks = None
                 self._ready.extend(decoder.finish())
                 if decoder.error is not None or not decoder.done:
                     self._error = error
@@ -169,6 +176,8 @@ class LeafStream:
                 break
             self._bytes += len(chunk)
             self._ready.extend(decoder.feed(chunk))
+        if concluded:
+            self._grace -= self._leaf.clock.now() - since
         if decoder.error is not None:
             self._error = decoder.error
         elif decoder.done and not self._ready:
@@ -186,6 +195,8 @@ class LeafStream:
     def _patience(self, since: float) -> float:
         """Seconds that the next message may still take."""
         limit = since + self._leaf.timeouts.inter_chunk if self._visible else self._first_by
+        if self._decoder is not None and self._decoder.concluded:
+            limit = min(limit, since + self._grace)
         return max(0.0, min(limit, self._ends) - self._leaf.clock.now())
 
     def _timeout(self) -> TimeoutError:

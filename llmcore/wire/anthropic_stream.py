@@ -86,6 +86,7 @@ class AnthropicDecoder(StreamDecoder):
             case "message_start":
                 self._start(as_dict(value.get("message")), events)
             case "content_block_start":
+                self.concluded = False
                 self._open(value.get("index"), as_dict(value.get("content_block")), events)
             case "content_block_delta":
                 self._grow(value.get("index"), as_dict(value.get("delta")), events)
@@ -93,6 +94,7 @@ class AnthropicDecoder(StreamDecoder):
                 self._close(value.get("index"), events)
             case "message_delta":
                 self._learn(as_dict(value.get("delta")), value.get("usage"))
+                self.concluded = self._reason is not None
             case "message_stop":
                 self._complete(events)
 

@@ -106,12 +106,14 @@ class EventDecoder:
 
     `feed` and `finish` return events and never raise: what went wrong stands in `error`, to be raised after the
     events before it have been delivered. `heard` counts complete messages (comments are none). `done` turns true at
-    the terminator or at an error; bytes after it are ignored. Law: any split of the same bytes gives the same events and the same error.
+    the terminator or at an error; bytes after it are ignored. `concluded` is true while the vendor has said why the answer
+    ended, and only usage and the terminator can be missing; dialects without a terminator of their own never say so. Law: any split of the same bytes gives the same events and the same error.
     """
 
     def __init__(self) -> None:
         self.done: bool = False
         self.heard: int = 0
+        self.concluded: bool = False
         self.error: ProviderError | None = None
 
     @property
@@ -212,7 +214,11 @@ class StreamDecoder(EventDecoder):
             self.on_whole(bytes(self._whole), events)
             return
         for name, data in self._framing.finish():
-            self.on_message(name, data, events)
+            try:
+                self.on_message(name, data, events)
+            except MalformedResponseError:
+                if not self.concluded:  # else the bytes ended inside what nobody needs
+                    raise
             if self.done:
                 return
         self.on_end(events)

@@ -180,9 +180,17 @@ class OpenAIStreamDecoder(StreamDecoder):
             self._model = self._model or as_str(chunk.get("model"))
         if chunk.get("usage") or not _PLAIN_KEYS.issuperset(chunk):
             self._take_beside(chunk)
+        before = len(events)
         for choice in as_list(chunk.get("choices")):
             if isinstance(choice, dict) and choice.get("index") in (0, None):
                 self._take_choice(choice, events)
+        if self._raw_finish is not None:
+            self._conclude(said=len(events) > before, counted=bool(chunk.get("usage")))
+
+    def _conclude(self, *, said: bool, counted: bool) -> None:
+        """A finish reason is the end where nothing was said with it, or usage came: some repeat it with every piece."""
+        self._plain = False
+        self.concluded = counted or not said
 
     def _take_beside(self, chunk: dict[str, Any]) -> None:
         """What stands beside the choices: usage, notes, and Groq's word that it stopped early."""

@@ -393,6 +393,86 @@ def test_25_an_answer_that_lacks_only_its_terminator_is_whole(tail: Any) -> None
     assert provider.stats().successes == 1
 
 
+# ----------------------------------------------------------------------------------- after the finish reason
+
+SPOKEN_END = events(OPENAI.chunk({"content": "word "}, "stop"))
+COUNTED_END = events(("", {**OPENAI.chunk({"content": "word "}, "stop")[1], "usage": OPENAI.usage}))
+LONG = 1000.0
+
+
+@BACKENDS
+@pytest.mark.parametrize(
+    ("tail", "ends", "counted"),
+    [
+        ((STOP, LONG), 1.0, False),
+        ((STOP, USAGE, LONG), 1.0, True),
+        ((STOP, USAGE[:40], LONG), 1.0, False),
+        ((STOP, 0.6, USAGE, LONG), 1.0, True),
+        ((STOP, 0.6, PING, 0.6, USAGE, DONE), 1.0, False),
+        ((STOP, *[0.3, COMMENT] * 20), 1.0, False),
+        ((STOP, 0.9, USAGE, DONE), 0.9, True),
+        ((COUNTED_END, LONG), 1.0, True),
+        ((USAGE, SPOKEN_END, LONG), 20.0, True),
+        ((SPOKEN_END, PING, LONG), 1.0, False),
+    ],
+)
+def test_silence_after_the_finish_reason_ends_the_answer_soon_and_well(
+    tail: Any, ends: float, counted: bool, backend: Any
+) -> None:
+    provider = streaming(Body(WORD, *tail))
+    seen = simulated(watch, provider, backend=backend)
+    assert seen.error is None
+    assert seen.ended == pytest.approx(ends)
+    assert seen.text in ("word ", "word word ")
+    finished = seen.events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.finish_reason == "stop"
+    assert finished.usage.input_tokens == (READ if counted else None)
+    assert provider.stats().successes == 1
+
+
+@BACKENDS
+@pytest.mark.parametrize("end", [SPOKEN_END, STOP + WORD])
+def test_a_finish_reason_that_more_words_follow_is_no_end(end: bytes, backend: Any) -> None:
+    """Some say it with every piece of the text."""
+    seen = simulated(watch, streaming(Body(end, 15.0, end, 15.0, end, STOP, USAGE, DONE)), backend=backend)
+    assert seen.error is None
+    assert seen.text == "word " * 3
+    assert seen.ended == pytest.approx(30.0)
+
+
+@BACKENDS
+def test_an_empty_answer_with_a_finish_reason_ends_soon_too(backend: Any) -> None:
+    seen = simulated(watch, streaming(Body(ROLE, STOP, LONG)), backend=backend)
+    assert seen.error is None
+    assert seen.ended == pytest.approx(1.0)
+
+
+@BACKENDS
+def test_the_grace_runs_only_while_somebody_reads(backend: Any) -> None:
+    body = Body(SPOKEN_END, PING, 0.5, USAGE, 0.4, DONE)
+    seen = simulated(watch, streaming(body), think=90.0, backend=backend)
+    assert seen.error is None
+    assert isinstance(seen.events[-1], Finished)
+    assert seen.events[-1].usage.input_tokens == READ
+
+
+@BACKENDS
+def test_other_dialects_with_a_terminator_have_the_same_grace_and_gemini_none(backend: Any) -> None:
+    whole = dialect_of(find("anthropic")).stream()
+    seen = simulated(
+        watch,
+        streaming(Body(whole[: whole.index(b"event: message_stop")], LONG), "anthropic"),
+        backend=backend,
+    )
+    assert (seen.error, seen.text) == (None, TEXT)
+    assert seen.ended == pytest.approx(1.0)
+    whole = dialect_of(find("gemini")).stream().replace(b'"index": 0', b'"index": 0, "finishReason": "STOP"')
+    first, rest = whole[: whole.index(b"\n\n") + 2], whole[whole.index(b"\n\n") + 2 :]
+    seen = simulated(watch, streaming(Body(first, 15.0, rest), "gemini"), backend=backend)
+    assert (seen.error, seen.text) == (None, TEXT)
+
+
 KINDS = ["openai", "openai_responses", "anthropic", "gemini", "ollama", "cohere"]
 
 

@@ -397,7 +397,9 @@ def test_an_end_without_a_reason_inside_a_calls_input_is_a_cut(piece: str | None
 @pytest.mark.parametrize("start", [CALL, {**CALL, "input": {}}])
 def test_an_end_without_a_reason_after_a_whole_input_ends_it(start: dict[str, Any]) -> None:
     delta = {"type": "input_json_delta", "partial_json": '{"city":"Oslo"}'}
-    pieces = [] if start["input"] else [{"type": "content_block_delta", "index": 0, "delta": delta}]
+    pieces: list[dict[str, Any]] = (
+        [] if start["input"] else [{"type": "content_block_delta", "index": 0, "delta": delta}]
+    )
     opened = {"type": "content_block_start", "index": 0, "content_block": start}
     answer, error = folded(opened, *pieces, {"type": "message_stop"})
     assert error is None
