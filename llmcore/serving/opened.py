@@ -27,9 +27,10 @@ from llmcore.gateway.api.services import Services
 from llmcore.gateway.app import Gateway, create_app
 from llmcore.gateway.catalogue import Lists
 from llmcore.gateway.config import GatewayConfig
+from llmcore.gateway.hints import Hints
 from llmcore.gateway.http import AsgiApp
 from llmcore.gateway.pages.site import create_pages
-from llmcore.gateway.redis_link import LinkState
+from llmcore.gateway.redis_link import LinkState, RedisLink
 from llmcore.gateway.resolve import Resolver
 from llmcore.gateway.serve import Desk
 from llmcore.gateway.store import Store, StoreError, open_store
@@ -44,6 +45,7 @@ from llmcore.loader import load_config
 from llmcore.prices import warm
 from llmcore.providers import kinds
 from llmcore.serving.backend import ManagerBackend
+from llmcore.serving.hints import found, heard
 from llmcore.serving.options import database_url, master_key_file
 
 if TYPE_CHECKING:  # an extra
@@ -79,7 +81,8 @@ async def opened(
     async with AsyncExitStack() as stack:
         log = Log(config.log_level, wall=time.time)
         store, vault = await stack.enter_async_context(stored(config, environ, migrate=migrate))
-        backend = ManagerBackend(create_manager(llm, environ=environ), config)
+        manager = create_manager(llm, environ=environ)
+        backend = ManagerBackend(manager, config)
         stack.push_async_callback(_closed, backend)
         recorder = await stack.enter_async_context(
             Recorder(store.usage, SystemClock(), on_lost=partial(_lost, log))
@@ -100,6 +103,9 @@ async def opened(
             *(store, SystemClock(), time.time),
         )
         group.start_soon(services.system.follow)
+        if config.redis_url is not None:
+            link = RedisLink(config.redis_url, time.time)
+            group.start_soon(Hints(link, partial(found, manager), partial(heard, manager)).run)
         if llm.prices == "auto":
             group.start_soon(_warmed)
         made = None if pages is None else pages(services)

@@ -22,11 +22,12 @@ HEALTH = "/api/v1/health"
 
 
 class Pair:
-    def __init__(self, one: Gateway, other: Gateway, key: str, site: Site) -> None:
+    def __init__(self, one: Gateway, other: Gateway, key: str, site: Site, upstream: SimulatorThread) -> None:
         self.one = one
         self.other = other
         self.key = key
         self.site = site
+        self.upstream = upstream
         self.granted: list[float] = []
 
     @property
@@ -76,7 +77,7 @@ def pair(tmp_path: Path, url: str, redis: redis_server.Server) -> Iterator[Pair]
         with site.gateway("one") as one, site.gateway("other") as other:
             one.wait()
             other.wait()
-            made = Pair(one, other, key, site)
+            made = Pair(one, other, key, site, upstream)
             made.until("limits", "shared")
             yield made
 
@@ -167,3 +168,18 @@ def test_a_gateway_killed_under_load_takes_nothing_with_it_but_its_own_calls(pai
         third.until(HEALTH, pair.key, "limits", "shared")
         assert third.ask(limited).status_code == 429, "the limit is used up, for a new process too"
         assert third.ask(pair.key).status_code == 200
+
+
+def test_what_one_gateway_finds_failing_is_told_and_blocks_nobody(
+    pair: Pair, redis: redis_server.Server
+) -> None:
+    pair.upstream.set_script({"rules": [{"status": 500}]})
+    for _ in range(200):
+        assert pair.one.ask(pair.key).status_code >= 500
+        if redis.say("ZCARD", "llmcore:hints") == ":1":
+            break
+        time.sleep(0.05)
+    assert redis.say("ZCARD", "llmcore:hints") == ":1"
+    pair.upstream.set_script({"rules": []})
+    time.sleep(2.5)  # the other one has heard it by then
+    assert pair.other.ask(pair.key).status_code == 200
