@@ -33,11 +33,11 @@ class Gateway:
     def __init__(
         self, table: Table, hosts: Hosts, *, pages: AsgiApp | None = None, lifespan: Lifespan | None = None
     ) -> None:
-        self.table = table
+        self.table: Table = table
         self._hosts = hosts
         self._pages = pages
         self._lifespan = lifespan
-        self.stopping = False
+        self.stopping: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]

@@ -15,10 +15,10 @@ class _Kept:
     __slots__ = ("holders", "provider", "retired", "version")
 
     def __init__(self, provider: LlmProvider, version: int) -> None:
-        self.provider = provider
-        self.version = version
-        self.holders = 0
-        self.retired = False
+        self.provider: LlmProvider = provider
+        self.version: int = version
+        self.holders: int = 0
+        self.retired: bool = False
 
 
 class Lease:

@@ -28,7 +28,7 @@ class Presence:
         self._task = asyncio.current_task(loop)
         self._watcher: asyncio.Task[None] | None = None
         self._timer = loop.call_later(after, self._begin)
-        self.gone = False
+        self.gone: bool = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,9 +97,9 @@ class Stream:
         self._wrote = 0
         self._beat: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
-        self.began = False
-        self.writing = False
-        self.overdue = False
+        self.began: bool = False
+        self.writing: bool = False
+        self.overdue: bool = False
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Send the head; from here on the silence is counted."""

@@ -64,7 +64,7 @@ class RedisLink:
         self._wall = wall
         self._told = told
         self._scripts: dict[str, str] = {}
-        self.state = LinkState(up=False, since=wall(), why=NEW)
+        self.state: LinkState = LinkState(up=False, since=wall(), why=NEW)
 
     async def aclose(self) -> None:
         """Close every socket."""

@@ -6,6 +6,8 @@ lines, content-length stands once and not beside chunked framing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httptools
 
 from llmcore.transport.incoming import MAX_HEADER_BYTES, MAX_HEADERS
@@ -46,15 +48,18 @@ class Reader:
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
-        self.on_body = self.pieces.append
+        self.on_body: Callable[[bytes], None] = self.pieces.append
         self._parser = httptools.HttpResponseParser(self)
         self.begin()
 
     def begin(self, *, bodiless: bool = False) -> None:
         """The next answer. bodiless: to a HEAD request, so its length is that of a body that does not come."""
-        self.status = 0
+        self.status: int = 0
         self.raw: list[tuple[bytes, bytes]] = []
-        self.head = self.complete = self.broken = self.keeps = False
+        self.head: bool = False
+        self.complete: bool = False
+        self.broken: bool = False
+        self.keeps: bool = False
         self._bodiless = bodiless
         self._interim = False
         self._count = self._size = self._barren = 0

@@ -93,8 +93,8 @@ class Minute:
 
     def __init__(self) -> None:
         self.seconds: dict[int, tuple[int, int]] = {}
-        self.requests = 0
-        self.tokens = 0
+        self.requests: int = 0
+        self.tokens: int = 0
 
     def add(self, second: int, requests: int, tokens: int) -> None:
         before = self.seconds.get(second, (0, 0))
@@ -153,10 +153,10 @@ class Account:
         self.share = share
         self._me = me
         self.limits: Limits = NO_LIMITS
-        self.minute = Minute()
-        self.unsaid = Minute()
-        self.purse = Purse()
-        self.advance = Advance()
+        self.minute: Minute = Minute()
+        self.unsaid: Minute = Minute()
+        self.purse: Purse = Purse()
+        self.advance: Advance = Advance()
         self._known = False
         self._ahead = 0
         self._asked_at = float("-inf")

@@ -239,7 +239,7 @@ class Seats:
         self._total = total
         self._per_user = per_user
         self._taken: dict[str, int] = {}
-        self.running = 0
+        self.running: int = 0
 
     def take(self, principal: Principal) -> None:
         """One more call. Raises TooMany, or Unavailable where the gateway itself is full."""

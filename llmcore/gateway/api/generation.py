@@ -30,8 +30,8 @@ class Generation(Endpoint):
 
     def __init__(self, desk: Desk, mirror: Mirror, route: str) -> None:
         super().__init__(desk, mirror.encode_error)
-        self.route = route
-        self.wire = mirror.name
+        self.route: str = route
+        self.wire: str = mirror.name
         self._mirror = mirror
         self._prefix = PREFIXES.get(mirror.name, "")
 

@@ -96,7 +96,10 @@ MODEL = of(
     tags=a_list(TEXT),
     alias_of=null(TEXT),
 )
-AGENTS = {"type": "object", "additionalProperties": of(("provider",), provider=LINE, model=null(LINE))}
+AGENTS: Schema = {
+    "type": "object",
+    "additionalProperties": of(("provider",), provider=LINE, model=null(LINE)),
+}
 SESSION_BODY = strict(
     of(("provider",), title=TEXT, provider=LINE, model=null(LINE), settings={"type": "object"}, agents=AGENTS)
 )
@@ -164,7 +167,7 @@ ME = of(
     csrf=null(TEXT),
 )
 USAGE = of(("by", "groups"), by=a_list(TEXT), groups=a_list({"type": "object"}), since=NUMBER, until=NUMBER)
-PROVIDER_VIEW = {"type": "object", "required": ["name", "kind", "state"]}
+PROVIDER_VIEW: Schema = {"type": "object", "required": ["name", "kind", "state"]}
 ANY: Schema = {"type": "object"}
 CHAT_BODY: Schema = {
     "type": "object",

@@ -44,8 +44,8 @@ class Found:
     __slots__ = ("methods", "params")
 
     def __init__(self, methods: Mapping[str, Route], params: Mapping[str, str]) -> None:
-        self.methods = methods
-        self.params = params
+        self.methods: Mapping[str, Route] = methods
+        self.params: Mapping[str, str] = params
 
 
 class Table:

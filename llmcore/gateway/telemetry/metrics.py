@@ -32,9 +32,9 @@ class Histogram:
     __slots__ = ("bounds", "counts", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
+        self.bounds: tuple[float, ...] = bounds
         self.counts: list[int] = [0] * (len(bounds) + 1)
-        self.total = 0.0
+        self.total: float = 0.0
 
     def observe(self, seconds: float) -> None:
         self.counts[bisect_left(self.bounds, seconds)] += 1
