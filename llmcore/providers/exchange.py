@@ -128,13 +128,18 @@ class Exchange:
                 return
 
     def redacted(self, error: ProviderError) -> ProviderError:
-        """The same error, with no key in its texts, nor in those of the errors that it came from."""
+        """The same error, with no key in its texts, nor in those of the errors that it came from, and without the frames
+        that it has passed: whoever read the answer held what the vendor sent, and vendors echo keys. Raise it `from` its cause.
+        """
         error.reword(self._redact(error.message))
         for name in ("sample", "code", "type", "request_id"):
             if text := getattr(error, name):
                 setattr(error, name, self._redact(text))
+        error.__traceback__ = error.__context__ = None
         if isinstance(error.__cause__, ProviderError):
             self.redacted(error.__cause__)
+        elif error.__cause__ is not None:
+            error.__cause__.__traceback__ = error.__cause__.__context__ = None
         return error
 
     async def aclose(self) -> None:

@@ -147,6 +147,7 @@ class EventDecoder:
         raise NotImplementedError
 
     def _fail(self, error: ProviderError) -> None:
+        error.__traceback__ = error.__context__ = None  # their frames hold the raw bytes, and this decoder
         self.error = error
         self.done = True
 
