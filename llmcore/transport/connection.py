@@ -7,6 +7,7 @@ import select
 from typing import Any, Literal, TypeAlias, cast
 
 from llmcore.errors import ConnectionReset, MalformedResponseError, Phase, ProviderError
+from llmcore.transport.ending import closed_by_us, release
 from llmcore.transport.outgoing import Origin, Outgoing
 from llmcore.transport.reader import Reader
 
@@ -14,7 +15,7 @@ HIGH = 256 * 1024  # bytes of an answer that may wait here unread
 WRITE_HIGH = 64 * 1024
 PIECE = 256 * 1024
 
-Fault: TypeAlias = Literal["closed", "broken", "stalled"]
+Fault: TypeAlias = Literal["closed", "broken", "stalled", "shut"]
 
 _READABLE = getattr(select, "POLLIN", 0)
 
@@ -136,14 +137,28 @@ class Connection(asyncio.Protocol):
         """Close the socket at once."""
         self._end("closed")
 
+    def shut(self) -> None:
+        """As `abort`, where the transport is closed; a call that is under way ends with an error that says so."""
+        self._end("shut")
+
     async def closed(self) -> None:
-        """Until the socket is gone, after `abort`."""
+        """Until the socket is gone, after `abort` or `shut`."""
         if self._transport is not None:
-            self._closed = self._loop.create_future()
-            await self._closed
+            self._closed = self._closed or self._loop.create_future()
+            await asyncio.shield(self._closed)
+
+    def release(self) -> None:
+        """Close the socket although the loop is closed."""
+        transport, self._transport = self._transport, None
+        self.fault = self.fault or "shut"
+        self._waiter = None
+        if transport is not None:
+            release(transport)
 
     def error(self, phase: Phase) -> ProviderError:
         """What `fault` means to a caller; the cause is what the operating system said."""
+        if self.fault == "shut":
+            return closed_by_us(phase)
         error: ProviderError
         if self.fault == "broken":
             error = MalformedResponseError(f"{self.origin} does not speak proper HTTP", phase=phase)

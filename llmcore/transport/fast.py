@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 
 from llmcore.config import Timeouts
 from llmcore.transport.base import Call, Reply, refuse_if_blocked
 from llmcore.transport.connection import Connection
 from llmcore.transport.dial import Admit, connect
+from llmcore.transport.ending import closed_by_us
 from llmcore.transport.fast_reply import Flow, Lease, Raw, Whole
 from llmcore.transport.incoming import BodyReply, joined_headers
 from llmcore.transport.limits import Limits
@@ -45,9 +47,11 @@ class FastTransport:
             if not here.gate.entered():
                 await here.gate.enter(timeouts.pool)
             pool = here
+            if pool.shut:  # while it waited
+                raise closed_by_us("connect")
             connection = pool.take(route.key)
             if connection is None or not await connection.serves_again(request, timeouts.write):
-                connection = await self._connected(route, timeouts)
+                connection = await self._connected(pool, route, timeouts)
                 await connection.ask(request, timeouts.write)
         except BaseException as exc:  # noqa: BLE001 - raised again, without the frames that hold the request
             if pool is not None:
@@ -57,14 +61,23 @@ class FastTransport:
 
     async def aclose(self) -> None:
         self._routes.clear()
-        while self._pools:
-            loop, pool = self._pools.popitem()
-            if loop is asyncio.get_running_loop():
-                await pool.aclose()
+        pools, self._pools = self._pools, {}
+        try:
+            here = pools.pop(asyncio.get_running_loop(), None)
+        except RuntimeError:  # another loop than asyncio's
+            here = None
+        for loop, pool in pools.items():
+            if loop.is_closed():
+                pool.release()
+            else:  # it runs in another thread
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(pool.end)
+        if here is not None:
+            await here.aclose()
 
-    async def _connected(self, route: Route, timeouts: Timeouts) -> Connection:
+    async def _connected(self, pool: Pool, route: Route, timeouts: Timeouts) -> Connection:
         tls = (self._tls or system_tls()) if route.origin.scheme == "https" else None
-        return await connect(route.origin, tls, timeouts, self._admit)
+        return await pool.dial(connect(route.origin, tls, timeouts, self._admit))
 
     def _route(self, url: str) -> Route:
         route = Route(url)
@@ -76,10 +89,11 @@ class FastTransport:
     def _pool(self) -> Pool:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
-        if pool is None:
-            for other in list(self._pools):
-                if other.is_closed():
-                    self._pools.pop(other, None)
+        if pool is None or pool.shut:
+            for other in [one for one in list(self._pools) if one.is_closed()]:
+                gone = self._pools.pop(other, None)
+                if gone is not None:
+                    gone.release()
             pool = self._pools[loop] = Pool(loop, self._limits)
         return pool
 

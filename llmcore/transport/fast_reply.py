@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from llmcore.errors import ConnectionReset, MalformedResponseError, ProviderError
 from llmcore.transport.connection import HIGH, Connection
+from llmcore.transport.ending import cut_short
 from llmcore.transport.outgoing import bare
 from llmcore.transport.pool import Pool
 
@@ -108,8 +109,7 @@ class Flow:
             return parts[0] if len(parts) == 1 else b"".join(parts)
         except ConnectionReset as cut:
             self._received += size + len(connection.take())
-            error = self._seen(MalformedResponseError(cut.message, phase="stream"))
-            raise bare(error) from cut.__cause__
+            raise bare(self._seen(cut_short(cut))) from cut.__cause__
         except ProviderError as error:
             self._received += size + len(connection.take())
             raise bare(self._seen(error)) from error.__cause__

@@ -5,23 +5,23 @@ from __future__ import annotations
 import functools
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import suppress
 
 import anyio
 import httpx
+from attrs import frozen
 
 from llmcore.config import Timeouts
 from llmcore.errors import EndpointError, ProviderError
 from llmcore.transport.base import Call, Reply, refuse_if_blocked
+from llmcore.transport.ending import closed_by_us
 from llmcore.transport.httpx_errors import died_unanswered, translated
 from llmcore.transport.incoming import BodyReply, joined_headers
 from llmcore.transport.limits import Limits
 from llmcore.transport.outgoing import Origin, bare, headers_of, origin_of
 from llmcore.transport.slots import CLEANUP_S, Slot, Slots
 from llmcore.transport.tls import system_tls
-
-Done = Callable[[bool], Awaitable[None]]
 
 
 class HttpxTransport:
@@ -69,15 +69,16 @@ class HttpxTransport:
     async def _open_own(self, origin: Origin, request: httpx.Request, timeouts: Timeouts) -> Reply:
         slot = await self._slots.take(origin, timeouts.pool)
         try:
-            response = await self._answer(slot, request)
-
-            async def done(whole: bool) -> None:
-                await (self._slots.give(slot) if whole else self._slots.drop(slot))
-
+            with slot.opening:
+                response = await self._answer(slot, request)
+            if slot.shut:
+                raise closed_by_us("headers")
         except BaseException as exc:  # noqa: BLE001 - raised again, without the libraries' frames
             await self._slots.drop(slot)
+            if slot.shut and isinstance(exc, Exception):
+                raise closed_by_us("headers") from None
             raise bare(exc) from exc.__cause__
-        return await _reply(response, origin, done)
+        return await _reply(response, origin, _Hold(self._slots, slot))
 
     async def _answer(self, slot: Slot, request: httpx.Request) -> httpx.Response:
         """One exchange, and a second one where a kept connection turns out dead before any answer."""
@@ -160,8 +161,19 @@ def _url(url: str) -> httpx.URL:
         raise EndpointError("the address is no URL", phase="connect") from None
 
 
-async def _reply(response: httpx.Response, origin: Origin, done: Done | None) -> Reply:
-    body = _Body(response, origin, done)
+@frozen
+class _Hold:
+    """The slot that an answer occupies until its body has ended."""
+
+    slots: Slots
+    slot: Slot
+
+    async def end(self, *, reusable: bool) -> None:
+        await (self.slots.give(self.slot) if reusable else self.slots.drop(self.slot))
+
+
+async def _reply(response: httpx.Response, origin: Origin, hold: _Hold | None) -> Reply:
+    body = _Body(response, origin, hold)
     try:
         return BodyReply(response.status_code, joined_headers(response.headers.raw), body)
     except ProviderError:
@@ -172,11 +184,11 @@ async def _reply(response: httpx.Response, origin: Origin, done: Done | None) ->
 class _Body:
     """The raw bytes of one httpx response."""
 
-    def __init__(self, response: httpx.Response, origin: Origin, done: Done | None) -> None:
+    def __init__(self, response: httpx.Response, origin: Origin, hold: _Hold | None) -> None:
         self._stream = _stream_of(response)
         self._bytes: AsyncIterator[bytes] | None = None
         self._origin = origin
-        self._done = done
+        self._hold = hold
 
     async def next(self) -> bytes | None:
         if self._bytes is None:
@@ -186,6 +198,8 @@ class _Body:
         except StopAsyncIteration:
             return None
         except (httpx.HTTPError, OSError) as exc:
+            if self._hold is not None and self._hold.slot.shut:
+                raise closed_by_us("stream") from None
             error = translated(exc, self._origin, "stream")
             raise error from error.__cause__
 
@@ -201,11 +215,11 @@ class _Body:
         try:
             await self._stream.aclose()
             if not whole and self._bytes is not None:
-                await _unwind(self._bytes, ours=self._done is not None)
+                await _unwind(self._bytes, ours=self._hold is not None)
             reusable = whole
         finally:
-            if self._done is not None:
-                await self._done(reusable)
+            if self._hold is not None:
+                await self._hold.end(reusable=reusable)
 
 
 def _stream_of(response: httpx.Response) -> httpx.AsyncByteStream:

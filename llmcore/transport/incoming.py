@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from llmcore.errors import ConnectionReset, MalformedResponseError, ProviderError
+from llmcore.transport.ending import cut_short
 from llmcore.transport.outgoing import bare
 
 MAX_HEADERS = 256
@@ -53,7 +54,7 @@ class BodyReply:
                     raise MalformedResponseError(f"the body is larger than {limit} bytes", phase="stream")
                 parts.append(piece)
         except ConnectionReset as cut:
-            raise self._seen(MalformedResponseError(cut.message, phase="stream")) from cut.__cause__
+            raise self._seen(cut_short(cut)) from cut.__cause__
         finally:
             await self.aclose()
         return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from weakref import WeakSet
+
+import anyio
 
 from llmcore.transport.connection import Connection
+from llmcore.transport.ending import Keeper, closed_by_us
 from llmcore.transport.limits import Gate, Limits
 
 
 class Pool:
-    """From the first call on its loop to `aclose`; what is in use then closes when it is given back."""
+    """From the first call on its loop to `aclose`, or to the end of the loop. shut: it is over, and keeps nothing more."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
@@ -17,7 +22,24 @@ class Pool:
         self._idle_s = limits.idle_s
         self._idle: dict[str, list[Connection]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
+        self.shut: bool = False
+        self._connections: WeakSet[Connection] = WeakSet()
+        self._dials: set[anyio.CancelScope] = set()
+        self._keeper = Keeper(self._end)
+
+    async def dial(self, connecting: Awaitable[Connection]) -> Connection:
+        """What `connecting` gives. Raises what it raises, and ConnectionReset where the pool is closed meanwhile."""
+        with anyio.CancelScope() as scope:
+            self._dials.add(scope)
+            try:
+                connection = await connecting
+            finally:
+                self._dials.discard(scope)
+            self._connections.add(connection)
+            if not self.shut:
+                return connection
+            connection.shut()
+        raise closed_by_us("connect")
 
     def take(self, key: str) -> Connection | None:
         """The freshest open connection to the origin of that key, which is then the caller's."""
@@ -32,7 +54,7 @@ class Pool:
 
     def give(self, key: str, connection: Connection) -> None:
         """Back after an answer that was read to its end. A connection that cannot serve again is closed."""
-        if self._closed or not connection.rested():
+        if self.shut or not connection.rested():
             connection.abort()
             return
         connection.idle_since = self.loop.time()
@@ -41,15 +63,33 @@ class Pool:
             self._timer = self.loop.call_later(self._idle_s, self._sweep)
 
     async def aclose(self) -> None:
-        self._closed = True
+        """Close every connection, and wait until their sockets are gone. What is under way ends with ConnectionReset."""
+        await self._end()
+        await self._keeper.aclose()
+
+    def end(self) -> None:
+        """Close every connection at once."""
+        self.shut = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        idle = [connection for kept in self._idle.values() for connection in kept]
         self._idle.clear()
-        for connection in idle:
-            connection.abort()
-        for connection in idle:
+        for scope in self._dials:
+            scope.cancel()
+        for connection in list(self._connections):
+            connection.shut()
+
+    def release(self) -> None:
+        """Close every socket although the loop is closed."""
+        self.shut = True
+        self._timer = None
+        self._idle.clear()
+        for connection in list(self._connections):
+            connection.release()
+
+    async def _end(self) -> None:
+        self.end()
+        for connection in list(self._connections):
             await connection.closed()
 
     def _sweep(self) -> None:

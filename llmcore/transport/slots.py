@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 import anyio
 import httpx
-from anyio.lowlevel import RunVar
+from anyio.lowlevel import current_token
 from attrs import define, field
 
+from llmcore.transport.ending import Keeper, closed_by_us, over, release
 from llmcore.transport.limits import Gate, Limits
 from llmcore.transport.outgoing import Origin
 
@@ -32,11 +33,32 @@ class Stream(Protocol):
 
 @define(eq=False)
 class Stacks:
-    """The slots of one event loop, from its first call to `aclose`."""
+    """The slots of one event loop, from its first call to `aclose`, or to the end of the loop."""
 
     gate: Gate
     idle: defaultdict[Origin, deque[Slot]] = field(factory=lambda: defaultdict(deque))
+    busy: set[Slot] = field(factory=set)
     closed: bool = False
+
+    async def end(self) -> None:
+        """Close every connection at once. What is under way ends with ConnectionReset."""
+        self.closed = True
+        for slot in self.busy:
+            slot.shut = True
+            slot.opening.cancel()
+        for slot in self._all():
+            await _close(slot)
+
+    def release(self) -> None:
+        """Close every socket although the loop is closed."""
+        self.closed = True
+        for slot in self._all():
+            release(getattr(getattr(slot.stream, "_stream", None), "_transport", None))
+
+    def _all(self) -> list[Slot]:
+        idle = [slot for stack in self.idle.values() for slot in stack]
+        self.idle.clear()
+        return [*self.busy, *idle]
 
 
 @define(eq=False)
@@ -52,6 +74,8 @@ class Slot:
     stream: Stream | None = None
     idle_since: float = 0.0
     reused: bool = False
+    opening: anyio.CancelScope = field(factory=anyio.CancelScope)
+    shut: bool = False
 
     def alive(self) -> bool:
         """Whether the connection is open and silent; a server that closed it or goes on talking has made it readable."""
@@ -75,29 +99,39 @@ class Slots:
         self._connect = connect
         self._limits = limits
         self._now = now
-        self._here: RunVar[Stacks] = RunVar("llmcore_slots")
+        self._homes: dict[object, tuple[Stacks, Keeper]] = {}
 
     async def take(self, origin: Origin, timeout: float) -> Slot:
-        """The freshest open connection to `origin`, or a slot that will make one. Raises PoolTimeout."""
+        """The freshest open connection to `origin`, or a slot that will make one. Raises PoolTimeout, ConnectionReset."""
         home = self._home()
         await home.gate.enter(timeout)
         stack = home.idle[origin]
         try:
-            while stack and stack[0].idle_since + self._limits.idle_s < self._now():
-                await _close(stack.popleft())
-            while stack:
-                slot = stack.pop()
-                if slot.alive():
-                    slot.reused = True
-                    return slot
-                await _close(slot)
-            return Slot(home, origin, self._connect(origin))
+            if home.closed:  # while it waited
+                raise closed_by_us("connect")
+            slot = await self._fresh(stack) or Slot(home, origin, self._connect(origin))
+            slot.opening = anyio.CancelScope()
+            home.busy.add(slot)
+            return slot
         except BaseException:
             home.gate.leave()
             raise
 
+    async def _fresh(self, stack: deque[Slot]) -> Slot | None:
+        """The slot used last of those that are still good; the others are closed."""
+        while stack and stack[0].idle_since + self._limits.idle_s < self._now():
+            await _close(stack.popleft())
+        while stack:
+            slot = stack.pop()
+            if slot.alive():
+                slot.reused = True
+                return slot
+            await _close(slot)
+        return None
+
     async def give(self, slot: Slot) -> None:
         """Back on the stack: the answer was read to its end."""
+        slot.home.busy.discard(slot)
         stack = slot.home.idle[slot.origin]
         slot.idle_since = self._now()
         stack.append(slot)
@@ -107,6 +141,7 @@ class Slots:
 
     async def drop(self, slot: Slot) -> None:
         """Away with it and its connection."""
+        slot.home.busy.discard(slot)
         try:
             await _close(slot)
         finally:
@@ -118,20 +153,38 @@ class Slots:
         slot.transport, slot.stream, slot.reused = self._connect(slot.origin), None, False
 
     async def aclose(self) -> None:
-        """Close what is idle on this loop; what is in use closes when it is given back. A later call starts afresh."""
-        home = self._home()
-        home.closed = True
-        while home.idle:
-            _, stack = home.idle.popitem()
-            while stack:
-                await _close(stack.pop())
+        """Close every connection of this loop and of those that are closed. A later call starts afresh.
+
+        Those of loops in other threads close when idle, or with their loop.
+        """
+        self._release()
+        home, keeper = self._homes.pop(_loop(), (None, None))
+        if home is not None and keeper is not None:
+            await home.end()
+            await keeper.aclose()
 
     def _home(self) -> Stacks:
-        home = self._here.get(None)
+        loop = _loop()
+        home, _ = self._homes.get(loop, (None, None))
         if home is None or home.closed:
+            self._release()
             home = Stacks(Gate(self._limits.max_open))
-            self._here.set(home)
+            self._homes[loop] = home, Keeper(home.end)
         return home
+
+    def _release(self) -> None:
+        """Let go of what belongs to loops that are over."""
+        for loop, (home, _) in list(self._homes.items()):
+            if over(loop):
+                home.release()
+            if over(loop) or home.closed:
+                self._homes.pop(loop, None)
+
+
+def _loop() -> object:
+    """The running event loop; under trio, the token of its run."""
+    token: object = current_token()
+    return getattr(token, "native_token", token)
 
 
 async def _close(slot: Slot) -> None:

@@ -436,21 +436,6 @@ async def test_cancelled_inside_the_handshake(fast: FastTransport) -> None:
 # ------------------------------------------------------------------------------------------------------ ending
 
 
-async def test_what_is_in_use_goes_on_after_closing_and_is_not_kept(fast: FastTransport) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.answer(CHUNKED + chunk(b"hel"))
-        await peer.told()
-        await peer.send(chunk(b"lo") + b"0\r\n\r\n")
-        await peer.gone()
-
-    with FaultServer(script) as server:
-        reply = await fast.open(call(server.url), QUICK)
-        await fast.aclose()
-        server.tell()
-        assert await reply.read(LIMIT) == b"hello"
-        assert await server.left()
-
-
 async def test_nothing_shows_a_key(fast: FastTransport) -> None:
     with FaultServer(answering(OK, CHUNKED)) as server:
         replies = [await fast.open(call(server.url, b"body-secret"), QUICK) for _ in range(2)]
