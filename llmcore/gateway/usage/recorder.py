@@ -51,8 +51,9 @@ class Recorder:
     """`record` never waits and never fails. Use in `async with`; at its end all that is queued is written.
 
     bound: attempts that are kept when they cannot be written; then the oldest go. every: seconds between two batches.
+    batch: at most so many at once; what a batch takes hardly depends on it, and under load a small one would be outrun.
     grace: seconds that closing may take (and a statement that is
-    under way may take to end). on_lost: called with how many were dropped or refused, for a log line or metric.
+    under way may take to end). on_lost: called with how many were dropped or refused since it was called last.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Recorder:
         clock: Clock,
         *,
         bound: int = 50_000,
-        batch: int = 400,
+        batch: int = 5000,
         every: float = 0.5,
         grace: float = 10.0,
         on_lost: Callable[[int], None] | None = None,
@@ -76,6 +77,7 @@ class Recorder:
         self._on_lost = on_lost or _nothing
         self._overrun = 0  # how many fell out on the left, ever
         self._dropped = 0
+        self._told = 0  # of those that were dropped
         self._refused = 0
         self._written = 0
         self._error: str | None = None
@@ -88,7 +90,6 @@ class Recorder:
         if len(self._queue) == self._bound:
             self._overrun += 1
             self._dropped += 1
-            self._on_lost(1)
         self._queue.append(attempt)
 
     @property
@@ -136,12 +137,20 @@ class Recorder:
             with anyio.move_on_after(self._grace, shield=True):
                 while self._queue and await self.flush():
                     pass
+            self._tell()
+
+    def _tell(self) -> None:
+        """Once a round, not once an attempt: whoever is outrun has no time for a log."""
+        if self._dropped > self._told:
+            self._on_lost(self._dropped - self._told)
+            self._told = self._dropped
 
     async def _run(self, scope: anyio.CancelScope) -> None:
         pause = self._every
         with scope:
             while True:
                 await self._clock.sleep(pause)
+                self._tell()
                 well = await self.flush()
                 pause = self._every if well else min(2 * pause, LONGEST_PAUSE_S)
 
