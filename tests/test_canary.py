@@ -53,14 +53,18 @@ class Seen:
 
 
 class Heard(logging.Handler):
+    """but_for: a logger of a library whose own lines are not looked at."""
+
     def __init__(self, seen: Seen) -> None:
         super().__init__()
         self.seen = seen
         self.events = 0
+        self.but_for: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         self.events += 1
-        self.seen.look(f"log {record.name}", record.getMessage(), repr(record.__dict__))
+        if self.but_for is None or not record.name.startswith(self.but_for):
+            self.seen.look(f"log {record.name}", record.getMessage(), repr(record.__dict__))
 
 
 @pytest.fixture
@@ -202,7 +206,7 @@ ECHO: list[dict[str, Any]] = [
     *({"status": status, "body": f"research: {canary} was sent"} for status in (200, 401, 502) for canary in CANARIES[:4]),
     {"status": 302, "headers": {"location": f"http://{KEY.partition('/')[0]}.example/?key={KEY}"}},
     {"status": 429, "headers": {"x-request-id": KEY, "retry-after": SECOND}},
-    {"error_after_events": 2, "message": f"you are {SECOND}", "error": "server"},
+    *({"error_after_events": count, "message": f"you are {SECOND}", "error": "server"} for count in (0, 2)),
     {"replace": [["hi", KEY]]},
 ]  # fmt: skip
 
@@ -211,8 +215,11 @@ ECHO: list[dict[str, Any]] = [
 def test_what_vendors_echo(
     sim: SimulatorThread, seen: Seen, heard: Heard, backend: str, transport: str
 ) -> None:
-    """The answers' own text is left out: what a model says is the caller's."""
+    """The answers' own text is left out: what a model says is the caller's. So are httpcore's DEBUG lines, which repeat
+    every response header as it came; the gateway silences them (serving/records.py).
+    """
     failed = 0
+    heard.but_for = "httpcore"
 
     async def main() -> None:
         nonlocal failed
@@ -221,6 +228,9 @@ def test_what_vendors_echo(
                 sim.set_script({"rules": [rule]})
                 for kind in KINDS[:4]:
                     for how in ("generate", "stream"):
+                        llm.reset(
+                            kind
+                        )  # else keys that were refused keep the rules that follow from being met
                         try:
                             await ask(llm, how, GenerationRequest("hi there", model="m", providers=(kind,)))
                         except ProviderError as error:
@@ -230,7 +240,7 @@ def test_what_vendors_echo(
             reached(seen, llm)
 
     anyio.run(main, backend=backend)
-    assert failed > 60
+    assert failed > 100
     assert seen.found == []
 
 
