@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import errno
+import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
 
 import llmcore
 from llmcore import LlmConfig, ProviderConfig, ProviderManager, create_manager, create_provider
 from llmcore.build import LOCAL_SERVERS, PROBE_S, from_environment
-from llmcore.config import FallbackConfig, Timeouts
-from llmcore.errors import AllProvidersFailed, ConfigurationError, ConnectionRefused
+from llmcore.config import FallbackConfig, Timeouts, TransportChoice
+from llmcore.errors import AllProvidersFailed, ConfigurationError, ConnectionRefused, ProviderError
+from llmcore.provider import LlmProvider
 from llmcore.providers.base import HttpProvider
 from llmcore.sim import SimulatorThread
 from llmcore.testing import block_real_requests, run_simulated
 from llmcore.transport.base import Call, Reply
 from llmcore.transport.httpx_transport import HttpxTransport
+from llmcore.types import EmbeddingRequest
 from tests.providers.dialects import KEY, MODEL, TEXT, Body, Ollama, OpenAI, Vendor
+from tests.transport.faults import FaultServer, Peer, chunk
 
 pytestmark = pytest.mark.anyio
 
@@ -212,6 +218,80 @@ async def test_all_share_one_transport_which_is_closed_once_with_the_last() -> N
     assert vendor.closed == 1
     await manager.aclose()
     assert vendor.closed == 1
+
+
+EVERY_CALL: tuple[Callable[[LlmProvider], Awaitable[object]], ...] = (
+    lambda provider: provider.generate("hi"),
+    lambda provider: provider.stream("hi").collect(),
+    lambda provider: provider.embed(EmbeddingRequest("hi", model="e")),
+    lambda provider: provider.list_models(),
+)
+TEXTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("choice", ["httpx", "auto"])
+@pytest.mark.parametrize("what", ["generate", "stream"])
+async def test_leaving_the_block_ends_calls_in_other_tasks_and_closes_their_sockets(
+    what: str, choice: TransportChoice
+) -> None:
+    there = threading.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        if what == "stream":
+            data = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
+            await peer.send(TEXTS + chunk(data))
+        there.set()
+        await peer.gone()
+
+    async def call(llm: ProviderManager) -> None:
+        with pytest.raises(ProviderError, match="closed by aclose") as caught:
+            await (llm.generate("hi") if what == "generate" else llm.stream("hi").collect())
+        ended.append(caught.value)
+
+    ended: list[ProviderError] = []
+    with FaultServer(script) as server:
+        config = LlmConfig(
+            tuple(
+                ProviderConfig(
+                    name, "openai", api_key=KEY, text_model=MODEL, base_url=server.url.split("?")[0]
+                )
+                for name in ("a", "b")
+            ),
+            FallbackConfig(max_retries=3, patience=0),
+            transport=choice,
+        )
+        with anyio.fail_after(10.0):
+            async with anyio.create_task_group() as tasks, llmcore.open(config, environ={}) as llm:
+                tasks.start_soon(call, llm)
+                assert await anyio.to_thread.run_sync(there.wait, 10.0)
+            assert await server.left()
+    assert len(ended) == 1
+    assert server.connections == 1
+    assert (llm.stats().in_flight, llm.stats().state) == (0, "closed")
+
+
+async def test_a_closed_manager_and_a_closed_provider_take_no_call() -> None:
+    world = World(localhost_11434=Vendor(Ollama()), **{"api-openai-com": Vendor(OpenAI())})
+    async with llmcore.open(LlmConfig((OPENAI, OLLAMA)), transport=world, environ={}) as llm:
+        begun = llm.stream("hi")
+        leaf = llm.providers[0]
+        await leaf.aclose()
+        assert leaf.stats().state == "closed"
+        response = await llm.generate("hi")
+        assert response.provider == OLLAMA.name
+    asked = len(world.asked)
+    for provider, words in ((llm, "manager: the manager is closed"), (leaf, "a.*the provider is closed")):
+        for work in EVERY_CALL:
+            with pytest.raises(ProviderError, match=words):
+                await work(provider)
+    with pytest.raises(AllProvidersFailed) as caught:
+        await begun.collect()
+    assert str(caught.value).count("the provider is closed") == 2
+    with pytest.raises(ConfigurationError, match="closed"):
+        await llm.reload(LlmConfig((OPENAI,)))
+    assert len(world.asked) == asked
+    assert llm.stats().in_flight == 0
 
 
 async def test_limits_and_fallback_of_the_configuration_hold() -> None:

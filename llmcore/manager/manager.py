@@ -96,6 +96,7 @@ class ProviderManager:
         self._reloading = anyio.Lock()
         self._retired: list[LlmProvider] = []
         self._leaving: list[Fleet] = []
+        self._closed = False
         self.fleet: Fleet = self._assembled(
             Rebuilt(providers, fallback or FallbackConfig(), timeouts or Timeouts()), ()
         )
@@ -122,6 +123,7 @@ class ProviderManager:
 
     async def generate(self, request: GenerationInput, /) -> GenerationResponse:
         """One whole answer from the first provider that gives one. Raises ProviderError or AllProvidersFailed."""
+        self._check_open()
         asked = as_generation_request(request)
         fallback = self.fleet.fallback
         if fallback.generate_by_stream:
@@ -138,14 +140,17 @@ class ProviderManager:
 
         After it, `mid_stream` of the fallback configuration decides.
         """
+        self._check_open()
         return EventStream(ManagedStream(self, as_generation_request(request)))
 
     async def embed(self, request: EmbeddingInput, /) -> EmbeddingResponse:
         """One vector per text, all by the same provider. Raises ProviderError or AllProvidersFailed."""
+        self._check_open()
         return await self._whole(as_embedding_request(request), _embed)
 
     async def list_models(self) -> Sequence[ModelInfo]:
         """The models of every provider that answers. Raises AllProvidersFailed where none does."""
+        self._check_open()
         fleet = self.fleet
         guards = fleet.guards
         found: list[Sequence[ModelInfo]] = [()] * len(guards)
@@ -171,9 +176,13 @@ class ProviderManager:
 
     def stats(self) -> ProviderStats:
         """The calls made here, and every provider's own figures as `children`."""
-        return self.meter.stats(self._name, children=tuple(guard.stats() for guard in self.fleet.guards))
+        state = "closed" if self._closed else "ok"
+        children = tuple(guard.stats() for guard in self.fleet.guards)
+        return self.meter.stats(self._name, state=state, children=children)
 
     async def aclose(self) -> None:
+        """Close every provider and take no call any more. Calls that are under way end with an error; none begins anew."""
+        self._closed = True
         retired, self._retired = self._retired, []
         for provider in (*retired, *self.providers):
             await provider.aclose()
@@ -205,6 +214,8 @@ class ProviderManager:
                 "this manager was made by hand; only one made from a configuration can reload"
             )
         async with self._reloading:
+            if self._closed:
+                raise ConfigurationError("this manager is closed; make another one")
             rebuilt = await self._rebuild(source)
             old = self.fleet
             try:
@@ -279,6 +290,12 @@ class ProviderManager:
             self._stick(fleet, call.session, won, embedding=isinstance(call.request, EmbeddingRequest))
 
     # ---------------------------------------------------------------------------------- in here
+
+    def _check_open(self) -> None:
+        if self._closed:
+            error = ProviderError("the manager is closed", provider=self._name, phase="encode")
+            error.failover = True  # to others, where this one stands among them
+            raise error
 
     async def _whole(self, request: Q, ask: Callable[[Visit, Q], Awaitable[R]]) -> R:
         fleet = self.fleet

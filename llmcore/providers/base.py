@@ -32,6 +32,7 @@ from llmcore.providers.record import attempt_of, odd_type, stamped
 from llmcore.providers.seats import Rota
 from llmcore.providers.stream import LeafStream
 from llmcore.transport.base import Transport
+from llmcore.transport.door import Door
 from llmcore.types import (
     EmbeddingInput,
     EmbeddingRequest,
@@ -82,8 +83,7 @@ class HttpProvider:
         self._place = place
         self._config = config
         self._price = pricer
-        self._closed = False
-        self._whole: HttpProvider | None = None
+        self._door = Door(transport)
         self.key: str | None = None
         self.wire: Wire = place.wire_for(config)
         self.timeouts: Timeouts = timeouts
@@ -92,7 +92,7 @@ class HttpProvider:
         self.exchange: Exchange = Exchange(
             place,
             self.wire,
-            transport,
+            self._door,
             base_url=base_url,
             headers={"user-agent": f"llmcore/{__version__}", **place.headers, **config.headers},
             api_key=keys[0].value if keys else None,
@@ -112,7 +112,6 @@ class HttpProvider:
     def _with(self, key: KeyConfig) -> HttpProvider:
         """The same provider with that key alone; everything else is shared."""
         other = copy(self)
-        other._whole = self
         other._seats = (Seat(key.name, key.weight, other),)
         other._rota = None
         other.key = key.name
@@ -187,15 +186,15 @@ class HttpProvider:
 
     def stats(self) -> ProviderStats:
         """Counters of all keys together."""
-        whole = self._whole or self
-        return self.meter.stats(self.name, state="closed" if whole._closed else "ok")
+        return self.meter.stats(self.name, state="closed" if self._door.shut else "ok")
 
     async def aclose(self) -> None:
-        """Close the connections; those of a seat are those of the whole provider."""
-        whole = self._whole or self
-        if not whole._closed:
-            whole._closed = True
-            await whole.exchange.aclose()
+        """Close the connections, and take no call any more; those of a seat are those of the whole provider.
+
+        Calls that are under way end with ConnectionReset at once, unless other providers share the transport: then it
+        is closed with the last of them.
+        """
+        await self.exchange.aclose()
 
     # --------------------------------------------------------------------------- what the stream shares
 

@@ -61,6 +61,11 @@ class Gate:
         else:
             self._free += 1
 
+    def dismiss(self) -> None:
+        """Let everybody in who waits; they find that it is over."""
+        while self._queue:
+            self._queue.popleft().set()
+
     def _give_up(self, turn: anyio.Event) -> None:
         if turn.is_set():
             self.leave()

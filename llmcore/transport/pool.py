@@ -74,6 +74,7 @@ class Pool:
             self._timer.cancel()
             self._timer = None
         self._idle.clear()
+        self.gate.dismiss()
         for scope in self._dials:
             scope.cancel()
         for connection in list(self._connections):

@@ -43,6 +43,7 @@ class Stacks:
     async def end(self) -> None:
         """Close every connection at once. What is under way ends with ConnectionReset."""
         self.closed = True
+        self.gate.dismiss()
         for slot in self.busy:
             slot.shut = True
             slot.opening.cancel()
