@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+from attrs import evolve
 
 from llmcore.errors import InvalidRequestError
 from llmcore.types import (
@@ -24,6 +26,8 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.types.requests import EMPTY
+
+Q = TypeVar("Q", GenerationRequest, EmbeddingRequest)
 
 
 def as_generation_request(value: GenerationInput) -> GenerationRequest:
@@ -86,6 +90,14 @@ def amended(
         request.providers,
     )
     object.__setattr__(made, "checked", request.checked)
+    return made
+
+
+def readdressed(request: Q, model: str | None, deadline: float | None) -> Q:
+    """The same question for one provider: its name for the model, what is left of the time. What was checked stays so."""
+    made = evolve(request, model=model, deadline=deadline, providers=())
+    if isinstance(request, GenerationRequest):
+        object.__setattr__(made, "checked", request.checked)
     return made
 
 

@@ -28,7 +28,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     "clock": ({"alarms"}, {"anyio"}, set()),
     "group": (set(), {"anyio"}, set()),
     "provider": ({"types", "errors"}, {"attrs"}, IMPURE),
-    "check": ({"types", "errors"}, set(), IMPURE),
+    "check": ({"types", "errors"}, {"attrs"}, IMPURE),
     "meter": ({"types", "errors"}, set(), IMPURE),
     "pace": ({"pace", "types"}, {"attrs"}, IMPURE),
     "loader": (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcore.check import as_embedding_request, as_generation_request, check_schema, new_request
+from llmcore.check import as_embedding_request, as_generation_request, check_schema, new_request, readdressed
 from llmcore.errors import InvalidRequestError
 from llmcore.types import (
     EmbeddingRequest,
@@ -168,3 +168,11 @@ def test_any_value_is_a_schema_or_one_error(value: Any) -> None:
     except InvalidRequestError as error:
         complaint = str(error)
     assert complaint.startswith("here")
+
+
+def test_a_request_that_is_readdressed_stays_checked_and_is_the_same_otherwise() -> None:
+    request = as_generation_request(GenerationRequest("hi", "a", deadline=9.0, providers=("x",), seed=3))
+    made = readdressed(request, "b", 4.0)
+    assert made == GenerationRequest("hi", "b", deadline=4.0, seed=3)
+    assert made.checked
+    assert not readdressed(GenerationRequest("hi"), "b", None).checked

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 import anyio
 from attrs import evolve
 
+from llmcore.check import readdressed
 from llmcore.errors import (
     AuthenticationError,
     ContentFilterError,
@@ -400,13 +401,10 @@ class Call(Generic[Q, T]):
         """The request as this candidate shall get it: its name for the model, what is left of the deadline."""
         model = candidate.choice.model
         request = self.continued if why == "continue" and self.continued is not None else self.request
-        if request.deadline is not None:
-            request = evolve(request, model=model, deadline=self.ends - self._clock.now())
-        elif request.model != model:
-            request = evolve(request, model=model)
-        if request.providers:
-            request = evolve(request, providers=())
-        return request
+        deadline = None if request.deadline is None else self.ends - self._clock.now()
+        if deadline is None and request.model == model and not request.providers:
+            return request
+        return readdressed(request, model, deadline)
 
     def _reroute(self, lane: Lane, won: Won[T]) -> Step | None:
         """An answer that is a refusal: ask somebody else, and keep it for the case that nobody says more."""

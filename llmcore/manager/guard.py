@@ -163,7 +163,7 @@ class Guard:
                 return self._open(breaker, now)
         at = self.entrance.ready_at(line.family, now)
         if at > now:
-            if self.entrance.all_disabled(now):
+            if self.entrance.all_disabled(now, line.family):
                 return Readiness(at, "no_usable_key", "every key has been refused")
             return Readiness(at, "resting", f"wants to be left alone for {at - now:.3g} s more")
         if line.aside_until > now:

@@ -86,7 +86,7 @@ class AnthropicDecoder(StreamDecoder):
             case "message_start":
                 self._start(as_dict(value.get("message")), events)
             case "content_block_start":
-                self.concluded = False
+                self.concluded: bool = False
                 self._open(value.get("index"), as_dict(value.get("content_block")), events)
             case "content_block_delta":
                 self._grow(value.get("index"), as_dict(value.get("delta")), events)

@@ -190,7 +190,7 @@ class OpenAIStreamDecoder(StreamDecoder):
     def _conclude(self, *, said: bool, counted: bool) -> None:
         """A finish reason is the end where nothing was said with it, or usage came: some repeat it with every piece."""
         self._plain = False
-        self.concluded = counted or not said
+        self.concluded: bool = counted or not said
 
     def _take_beside(self, chunk: dict[str, Any]) -> None:
         """What stands beside the choices: usage, notes, and Groq's word that it stopped early."""

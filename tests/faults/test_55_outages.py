@@ -176,7 +176,9 @@ def test_56_a_sole_provider_is_asked_all_the_same() -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("share", [0.2, 0.3, 0.5])
-def test_55_two_that_fail_now_and_then_answer_about_what_one_alone_would(backend: Backend, share: float) -> None:
+def test_55_two_that_fail_now_and_then_answer_about_what_one_alone_would(
+    backend: Backend, share: float
+) -> None:
     """Breakers open on bad luck, too; where all are open, attempts that succeed bring them back at once."""
 
     async def answered(count: int) -> int:
