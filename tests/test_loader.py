@@ -336,7 +336,10 @@ def test_one_faulty_key_of_a_provider_is_one_complaint(line: str, complaint: str
         (ONE + "[llm.timeouts]\ntotal = -1", "llm.timeouts.total: must be a number above 0, not -1"),
         (ONE + "[llmm]\n", "llmm: unknown key; did you mean 'llm'?"),
         (ONE + "[fallback]\n", "fallback: unknown key; did you mean 'llm.fallback'?"),
-        (ONE + "[tool.x]\n", "tool: unknown key; llmcore reads the tables llm and gateway and nothing beside them"),
+        (
+            ONE + "[tool.x]\n",
+            "tool: unknown key; llmcore reads the tables llm and gateway and nothing beside them",
+        ),
         (
             ONE + ONE,
             "llm.providers[1].name: 'openai' is also the name of llm.providers[0]; give each its own name",

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_second_provider_answers_because_the_first_is_down() -> None:
     clean = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "demo.py")],
+        [sys.executable, str(ROOT / "examples" / "demo.py"), "--once"],
         capture_output=True, text=True, timeout=60, check=False, env=clean,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -27,4 +27,5 @@ def test_the_second_provider_answers_because_the_first_is_down() -> None:
     assert stats["primary"] == ["3", "0", "3"]
     assert stats["secondary"] == ["1", "1", "0"]
     assert stats["manager"] == ["1", "1", "0"]
+    assert "answered by primary" in lines  # by the gateway, when all are up
     assert "\x1b" not in done.stdout
