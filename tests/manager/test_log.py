@@ -23,12 +23,11 @@ def test_without_structlog_the_standard_logger_gets_the_facts(caplog: pytest.Log
 
 
 def test_where_it_is_configured_structlog_gets_them() -> None:
-    with structlog.testing.capture_logs() as events:
-        structlog.configure(processors=structlog.get_config()["processors"])
-        try:
+    try:
+        with structlog.testing.capture_logs() as events:  # which configures it, and leaves it so
             note("llm.retry", provider="b", wait_s=0.5)
-        finally:
-            structlog.reset_defaults()
+    finally:
+        structlog.reset_defaults()
     assert events == [{"event": "llm.retry", "log_level": "info", "provider": "b", "wait_s": 0.5}]
 
 
