@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -153,6 +154,9 @@ def title(screen: Screen, text: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # or the gateway would outlive a demo that is told to end
     try:
         anyio.run(lambda: main(once="--once" in sys.argv))
     except KeyboardInterrupt:

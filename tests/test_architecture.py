@@ -56,7 +56,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     "gateway": (
         GROUND | {"_version", "check", "clock", "config", "gateway", "group", "provider"},
         {"alembic", "anyio", "argon2", "asyncpg", "attrs", "cryptography", "jinja2", "keyring", "msgspec"}
-        | {"opentelemetry", "prometheus_client", "redis", "sqlalchemy", "starlette", "structlog"},
+        | {"opentelemetry", "prometheus_client", "redis", "sqlalchemy", "structlog"},
         set(),
     ),
     "testing": (

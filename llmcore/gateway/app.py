@@ -28,7 +28,7 @@ Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 
 
 class Gateway:
-    """The app. pages: asked for what the table does not know (a starlette Router). lifespan: held while the app runs."""
+    """The app. pages: asked for what the table does not know (the pages' own router). lifespan: held while the app runs."""
 
     def __init__(
         self, table: Table, hosts: Hosts, *, pages: AsgiApp | None = None, lifespan: Lifespan | None = None

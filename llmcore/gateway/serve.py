@@ -200,6 +200,7 @@ class Endpoint:
         return True
 
     async def _answer(self, call: Call, body: bytes, receive: Receive) -> None:
+        """Each wire and kind of answer says it; there is nothing common to fall back to."""
         raise NotImplementedError
 
     async def _admitted(self, head: Head) -> Principal:
