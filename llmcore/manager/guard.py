@@ -167,7 +167,10 @@ class Guard:
                 return Readiness(at, "no_usable_key", "every key has been refused")
             return Readiness(at, "resting", f"wants to be left alone for {at - now:.3g} s more")
         if line.aside_until > now:
-            return Readiness(0.0, line.aside_why, f"answered {line.aside_why} lately", aside=True)
+            left = line.aside_until - now
+            return Readiness(
+                0.0, line.aside_why, f"set aside for {left:.3g} s more ({line.aside_why})", aside=True
+            )
         return READY
 
     async def enter(
@@ -219,6 +222,12 @@ class Guard:
             seconds = error.retry_after or QUARTER
         if seconds:
             line.aside_until, line.aside_why = now + seconds, error.outcome
+
+    def advise(self, model: str | None, until: float, reason: str) -> None:
+        """Set the model's line aside until then; where our own breaker or a longer rest says more already, that holds."""
+        line = self.line(model)
+        if line.aside_until < until and line.breaker.state == "closed":
+            line.aside_until, line.aside_why = until, reason
 
     def cost(self, model: str | None, usage: Usage) -> Decimal | None:
         """What `usage` of `model` (our name or the vendor's) would cost; None where nobody knows."""

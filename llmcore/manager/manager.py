@@ -48,6 +48,7 @@ R = TypeVar("R", GenerationResponse, EmbeddingResponse)
 Q = TypeVar("Q", GenerationRequest, EmbeddingRequest)
 
 DRAIN_S = 30.0
+ADVISED = "advised_against"
 EMBEDDING_PATIENCE = 3.0  # times patience: a batch shows nothing before it is whole
 
 
@@ -202,6 +203,26 @@ class ProviderManager:
         """Forget every failure of this provider: breakers closed, keys usable. Raises ConfigurationError."""
         self._guard(provider).reset(model)
 
+    def advise(self, provider: str, until: float, *, model: str | None = None, reason: str = ADVISED) -> None:
+        """Ask this provider (its default model's family, or that of `model`) after all others until then, by `clock`.
+
+        It ends early when the provider answers, and keeps nobody from being asked where there is no other. reason: a word
+        for programs, shown by `explain` and on `skipped`. Raises ConfigurationError for a provider that is not there.
+        """
+        self._guard(provider).advise(model, until, reason)
+
+    def stays(self, session: Hashable) -> str | None:
+        """The provider that a session (`metadata["session"]`) stays with; None for one that is new or forgotten."""
+        return self._sticky.get(session)
+
+    def stay(self, session: Hashable, provider: str) -> None:
+        """Ask `provider` first for this session from now on; `on_stay` is not called. A name that nobody has means nothing."""
+        self._sticky.keep(session, provider)
+
+    def on_stay(self, told: Callable[[Hashable, str], None] | None) -> None:
+        """Call `told(session, provider)` with who has answered each call that names a session; it must not block or raise."""
+        self._sticky.told = told
+
     async def reload(self, source: object, /, *, drain: float = DRAIN_S) -> None:
         """Swap to another configuration (path, TOML text, mapping or LlmConfig) at once; calls that run go on as they began.
 
@@ -337,7 +358,7 @@ class ProviderManager:
             line = fleet.guards[fleet.names.index(kept)].line(won.candidate.choice.model, embedding=embedding)
             if line.breaker.state == "closed":
                 return
-        self._sticky.keep(session, won.candidate.guard.name)
+        self._sticky.stayed(session, won.candidate.guard.name)
 
     def _assembled(self, rebuilt: Rebuilt, old: Sequence[Guard]) -> Fleet:
         """A fleet in which unchanged providers keep their guards."""

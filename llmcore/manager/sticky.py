@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 CAPACITY: int = 10_000
 
 
 class Sticky:
-    """Session to provider's name; beyond `capacity` the session that was not seen for longest is forgotten."""
+    """Session to provider's name; beyond `capacity` the session that was not seen for longest is forgotten.
+
+    told: hears of every `stayed`.
+    """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._names: OrderedDict[Hashable, str] = OrderedDict()
+        self.told: Callable[[Hashable, str], None] | None = None
 
     def __len__(self) -> int:
         return len(self._names)
@@ -32,6 +36,12 @@ class Sticky:
         self._names.move_to_end(session)
         if len(self._names) > self._capacity:
             self._names.popitem(last=False)
+
+    def stayed(self, session: Hashable, name: str) -> None:
+        """A call of the session was answered by `name`, which keeps it."""
+        self.keep(session, name)
+        if self.told is not None:
+            self.told(session, name)
 
     def drop(self, name: str) -> None:
         """Forget all sessions of a provider that is there no longer. Takes time with their number; rare."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import isfinite
 
+from llmcore.errors import ConfigurationError
 from llmcore.gateway.hints import Hint
 from llmcore.manager.manager import ProviderManager
 
@@ -23,8 +25,6 @@ def found(manager: ProviderManager) -> list[Hint]:
 
 def heard(manager: ProviderManager, hint: Hint) -> None:
     """Ask that provider after the others for so long, or until it answers here. Unknown names mean nothing."""
-    for guard in manager.fleet.guards:
-        if guard.name == hint.provider:
-            line, until = guard.line(hint.family or None), manager.clock.now() + hint.seconds
-            if line.aside_until < until and line.breaker.state == "closed":
-                line.aside_until, line.aside_why = until, WHY
+    with suppress(ConfigurationError):
+        until = manager.clock.now() + hint.seconds
+        manager.advise(hint.provider, until, model=hint.family or None, reason=WHY)
