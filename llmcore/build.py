@@ -29,6 +29,8 @@ from llmcore.transport.choose import open_transport
 if TYPE_CHECKING:
     import httpx
 
+    from llmcore.transport.dial import Admit
+
 LOCAL_SERVERS = ("ollama", "lm_studio", "llamacpp", "vllm")
 PROBE_S = 0.5
 
@@ -71,13 +73,15 @@ def create_manager(
     *,
     transport: httpx.AsyncBaseTransport | Transport | None = None,
     environ: Mapping[str, str] | None = None,
+    admit: Admit | None = None,
 ) -> ProviderManager:
     """Every enabled provider of a configuration behind one manager; they share their transport.
 
+    admit: asked before each new connection whether its addresses may be dialled; a transport of yours asks by itself.
     Raises ConfigurationError with the complaints of all providers at once.
     """
     environ = Veiled(os.environ if environ is None else environ)
-    workshop = _Workshop(transport, environ)
+    workshop = _Workshop(transport, environ, admit)
     built = workshop.build(config)
     manager = ProviderManager(
         built.providers, config.fallback, timeouts=config.timeouts, rebuild=workshop.rebuild
@@ -280,9 +284,11 @@ def _is_key(key: Secret) -> bool:
     return value.isascii() and value.isprintable() and " " not in value
 
 
-def _as_transport(given: httpx.AsyncBaseTransport | Transport | None, choice: TransportChoice) -> Transport:
+def _as_transport(
+    given: httpx.AsyncBaseTransport | Transport | None, choice: TransportChoice, admit: Admit | None = None
+) -> Transport:
     if given is None:
-        return open_transport(choice)
+        return open_transport(choice, admit)
     if not hasattr(given, "handle_async_request"):
         return given
     from llmcore.transport.httpx_transport import HttpxTransport
@@ -294,9 +300,13 @@ class _Workshop:
     """Makes the providers of a configuration; of a changed one, only those anew that are different."""
 
     def __init__(
-        self, transport: httpx.AsyncBaseTransport | Transport | None, environ: Mapping[str, str]
+        self,
+        transport: httpx.AsyncBaseTransport | Transport | None,
+        environ: Mapping[str, str],
+        admit: Admit | None,
     ) -> None:
         self._given = transport
+        self._admit = admit
         self._environ = environ
         self._shared: dict[TransportChoice, _Shared] = {}
         self._made: dict[str, tuple[object, HttpProvider]] = {}
@@ -345,7 +355,7 @@ class _Workshop:
             return recipe, leaf
         shared = self._shared.get(choice)
         if shared is None or shared.closed:
-            shared = self._shared[choice] = _Shared(_as_transport(self._given, choice))
+            shared = self._shared[choice] = _Shared(_as_transport(self._given, choice, self._admit))
         leases.append(shared.lease())
         made = create_provider(
             entry,

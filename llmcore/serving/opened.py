@@ -47,6 +47,7 @@ from llmcore.providers import kinds
 from llmcore.serving.backend import ManagerBackend
 from llmcore.serving.hints import found, heard
 from llmcore.serving.options import database_url, master_key_file
+from llmcore.serving.reach import Reach
 
 if TYPE_CHECKING:  # an extra
     from llmcore.gateway.telemetry.tracing import Tracing
@@ -81,7 +82,8 @@ async def opened(
     async with AsyncExitStack() as stack:
         log = Log(config.log_level, wall=time.time)
         store, vault = await stack.enter_async_context(stored(config, environ, migrate=migrate))
-        manager = create_manager(llm, environ=environ)
+        reach = Reach(config.local_servers, environ)
+        manager = create_manager(reach.written(llm), environ=environ, admit=reach.admit)
         backend = ManagerBackend(manager, config)
         stack.push_async_callback(_closed, backend)
         recorder = await stack.enter_async_context(
@@ -90,7 +92,7 @@ async def opened(
         shares = await _shares(config, log, stack)
         services = _services(config, backend, store, vault, recorder, log, shares)
         services.source = source
-        services.system = SystemProviders(store, vault, backend, partial(_read, source, llm, environ))
+        services.system = SystemProviders(store, vault, backend, partial(_read, source, llm, environ, reach))
         await services.system.start()
         services.desk.tracing = _tracing(config)
         if isinstance(shares, RedisShares):
@@ -182,9 +184,11 @@ def _tracing(config: GatewayConfig) -> Tracing | None:
     return Tracing()
 
 
-async def _read(source: str | None, llm: LlmConfig, environ: Mapping[str, str]) -> LlmConfig:
+async def _read(source: str | None, llm: LlmConfig, environ: Mapping[str, str], reach: Reach) -> LlmConfig:
     """The file as it is now; where there is none, what the start has found."""
-    return llm if source is None else load_config(Path(source), environ=environ, kinds=kinds())
+    if source is None:
+        return llm
+    return reach.written(load_config(Path(source), environ=environ, kinds=kinds()))
 
 
 async def _closed(backend: ManagerBackend) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import sniffio
 
@@ -11,14 +12,24 @@ from llmcore.config import Timeouts, TransportChoice
 from llmcore.errors import ConfigurationError
 from llmcore.transport.base import Call, Reply, Transport
 
+if TYPE_CHECKING:
+    from llmcore.transport.dial import Admit
+
 FAST_LIBRARY = "httptools"
 
 
-def open_transport(choice: TransportChoice = "auto") -> Transport:
+def open_transport(choice: TransportChoice = "auto", admit: Admit | None = None) -> Transport:
     """A transport of that kind. "auto": the fast one under asyncio where it is installed, else httpx.
 
-    Raises ConfigurationError where "fast" is asked for and not installed.
+    admit: asked before each new connection whether its addresses may be dialled; the fast transport alone can ask.
+    Raises ConfigurationError where "fast" is asked for and not installed, or "httpx" with `admit`.
     """
+    if admit is not None and choice == "httpx":
+        raise ConfigurationError(
+            'transport: "httpx" cannot check an address when it is dialled; take "auto" or "fast" here'
+        )
+    if admit is not None:
+        return _fast(admit)
     if choice == "httpx":
         return _httpx()
     if choice == "fast":
@@ -55,9 +66,9 @@ def _httpx() -> Transport:
     return HttpxTransport()
 
 
-def _fast() -> Transport:
+def _fast(admit: Admit | None = None) -> Transport:
     if find_spec(FAST_LIBRARY) is None:
         raise ConfigurationError('transport = "fast" needs `pip install "llmcore-kit[fast]"`')
     from llmcore.transport.fast import FastTransport
 
-    return FastTransport()
+    return FastTransport(admit=admit)

@@ -1,0 +1,1 @@
+"""One file for each threat, against a gateway whose providers are real sockets."""
