@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from attrs import evolve, frozen
 
 from llmcore.errors import ConfigurationError
+from llmcore.gateway.access.extras import check_bounded, check_handed_on
 from llmcore.gateway.access.principal import Principal
 from llmcore.gateway.backend import Backend
 from llmcore.gateway.errors import BadRequest, Forbidden, NotFound
@@ -106,12 +107,16 @@ class _Narrowed:
 
 
 class Resolver:
-    """now: monotonic seconds. ttl: how long settings and sessions are remembered; what is changed here counts at once."""
+    """now: monotonic seconds. ttl: how long settings and sessions are remembered; what is changed here counts at once.
+
+    learn: asked, before the system is, where the call's session stays in other processes; None where there are none.
+    """
 
     def __init__(self, backend: Backend, choices: Choices, *, ttl: float, now: Callable[[], float]) -> None:
         self._backend = backend
         self._choices = choices
         self._own = OwnProviders()
+        self.learn: Callable[[str], Awaitable[None]] | None = None
         self._settings: Memory[str, OwnSettings | None] = Memory(ttl=ttl, now=now)
         self._sessions: Memory[tuple[str, str], OwnSession | None] = Memory(ttl=ttl, now=now)
 
@@ -131,7 +136,10 @@ class Resolver:
         )
         if defaults is not None:
             changed = _with_defaults(changed, defaults)
-        return await self._target(narrowed, wanted, request.extra), changed
+        target = await self._target(narrowed, wanted, request.extra)
+        if self.learn is not None and changed.metadata and not target.own:
+            await self.learn(changed.metadata["session"])
+        return target, changed
 
     async def embedding(self, request: EmbeddingRequest, wanted: Wanted) -> tuple[Target, EmbeddingRequest]:
         """The same for embeddings."""
@@ -144,7 +152,10 @@ class Resolver:
             deadline=wanted.deadline,
             metadata=_metadata(wanted, request.metadata.get("session")),
         )
-        return await self._target(narrowed, wanted, request.extra), changed
+        target = await self._target(narrowed, wanted, request.extra)
+        if self.learn is not None and changed.metadata and not target.own:
+            await self.learn(changed.metadata["session"])
+        return target, changed
 
     async def settings_changed(self, user_id: str) -> None:
         """Forget what the user ("": everybody) had chosen; running calls end as they began."""
@@ -216,10 +227,12 @@ class Resolver:
         return _Narrowed(providers=names, model=model or default, defaults=settings)
 
     async def _target(self, narrowed: _Narrowed, wanted: Wanted, extra: Mapping[str, Any]) -> Target:
-        _check_model(wanted.principal, narrowed.model)
         media, use = wanted.media, narrowed.use
+        if wanted.principal.models is not None:
+            self._check_model(wanted.principal.models, narrowed.model, own=use is not None)
+            check_bounded(extra)
         if use is None:
-            _check_extra(extra)
+            check_handed_on(extra)
             if media is not None and media.vendor_files:
                 raise Forbidden("files that lie with a vendor can be named with a key of your own only")
             return Target(self._backend.tenant(wanted.principal.user_id))
@@ -229,6 +242,22 @@ class Resolver:
         except ConfigurationError as error:
             raise BadRequest(f"your settings cannot work: {error}", code="invalid_settings") from None
         return Target(lease.provider, lease)
+
+    def _check_model(self, models: frozenset[str], model: str | None, *, own: bool) -> None:
+        """Raises Forbidden for a model that is not on the key's list. "name/model" is that model of a system provider of
+        the name alone: elsewhere the slash is part of another model's name.
+        """
+        head, _, tail = (model or "").partition("/")
+        if model in models or (tail in models and not own and head in self._names()):
+            return
+        allowed = ", ".join(sorted(models))[:200]
+        raise Forbidden(
+            f"this key may not use {model[:200]!r}; it may use {allowed}"
+            if model
+            else f"name a model: this key may use {allowed}",
+            code="model_not_allowed",
+            param="model",
+        )
 
     def _names(self) -> frozenset[str]:
         return frozenset(view.name for view in self._backend.providers())
@@ -250,35 +279,6 @@ class Resolver:
         if not names:
             raise BadRequest("local servers do not fetch addresses; send the picture as a data URI")
         return () if narrowed.use is not None or len(names) == len(meant) else names
-
-
-def _check_model(principal: Principal, model: str | None) -> None:
-    if not principal.may_use(model):
-        allowed = ", ".join(sorted(principal.models or ()))[:200]
-        raise Forbidden(
-            f"this key may not use {model!r}; it may use {allowed}"
-            if model
-            else f"name a model: this key may use {allowed}",
-            code="model_not_allowed",
-            param="model",
-        )
-
-
-_NOT_BY_REQUEST = frozenset(
-    (
-        *("model", "models", "version", "deployment", "route", "provider", "preset", "plugins", "fallbacks"),
-        *("messages", "contents", "input", "prompt", "system", "webhook", "webhook_events_filter"),
-    )
-)
-"""Fields with which some vendor would let another model answer, or call an address: not over a key of the system's."""
-
-
-def _check_extra(extra: Mapping[str, Any]) -> None:
-    for name in extra:
-        if name in _NOT_BY_REQUEST:
-            raise BadRequest(
-                f"{name}: cannot be handed on to a provider here", param=name, code="unsupported_parameter"
-            )
 
 
 def _without(provider: str, model: str | None) -> str | None:

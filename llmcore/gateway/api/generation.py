@@ -9,6 +9,7 @@ from time import perf_counter
 from attrs import evolve
 
 from llmcore.errors import ProviderError
+from llmcore.gateway.access.extras import check_bounded
 from llmcore.gateway.config import LimitsConfig
 from llmcore.gateway.errors import BadRequest, GatewayError, TooLarge
 from llmcore.gateway.http import NO_BUFFERING, SSE_TYPE, Receive, json_object
@@ -148,11 +149,14 @@ def check_size(request: GenerationRequest, limits: LimitsConfig) -> None:
 def capped(
     request: GenerationRequest, limits: LimitsConfig, of_key: int | None
 ) -> tuple[GenerationRequest, int]:
-    """The request within the cap on its answer, and how long that will be, for the reservation. Raises BadRequest."""
+    """The request within the cap on its answer, and how long that will be, for the reservation. Raises BadRequest, and
+    Forbidden for a field by which a provider may take another length.
+    """
     caps = [cap for cap in (limits.max_tokens, of_key) if cap is not None]
     wanted = request.max_tokens
     if not caps:
         return request, USUAL_OUTPUT if wanted is None else wanted
+    check_bounded(request.extra)
     cap = min(caps)
     if wanted is None:
         return evolve(request, max_tokens=cap), min(USUAL_OUTPUT, cap)
