@@ -27,10 +27,9 @@ from llmcore.gateway.api.services import Services
 from llmcore.gateway.app import Gateway, create_app
 from llmcore.gateway.catalogue import Lists
 from llmcore.gateway.config import GatewayConfig
-from llmcore.gateway.hints import Hints
 from llmcore.gateway.http import AsgiApp
 from llmcore.gateway.pages.site import create_pages
-from llmcore.gateway.redis_link import LinkState, RedisLink
+from llmcore.gateway.redis_link import LinkState
 from llmcore.gateway.resolve import Resolver
 from llmcore.gateway.serve import Desk
 from llmcore.gateway.store import Store, StoreError, open_store
@@ -45,7 +44,7 @@ from llmcore.loader import load_config
 from llmcore.prices import warm
 from llmcore.providers import kinds
 from llmcore.serving.backend import ManagerBackend
-from llmcore.serving.hints import found, heard
+from llmcore.serving.hints import shared
 from llmcore.serving.options import database_url, master_key_file
 from llmcore.serving.reach import Reach
 
@@ -106,8 +105,8 @@ async def opened(
         )
         group.start_soon(services.system.follow)
         if config.redis_url is not None:
-            link = RedisLink(config.redis_url, time.time)
-            group.start_soon(Hints(link, partial(found, manager), partial(heard, manager)).run)
+            told = shared(config.redis_url, manager, services.desk.resolver, group)
+            services.notes["shared_sessions"] = told
         if llm.prices == "auto":
             group.start_soon(_warmed)
         made = None if pages is None else pages(services)

@@ -23,12 +23,25 @@ WAIT_S = 60
 class Site:
     """What all gateways of one installation have in common: configuration, and secrets by file."""
 
-    def __init__(self, home: Path, upstream: str, database_url: str, redis_url: str) -> None:
+    def __init__(
+        self,
+        home: Path,
+        upstream: str,
+        database_url: str,
+        redis_url: str,
+        *,
+        providers: str = "a",
+        strategy: str = "priority",
+    ) -> None:
         self._home = home
         self._config = home / "config.toml"
         self._config.write_text(
-            f'[[llm.providers]]\nname = "a"\nprovider = "openai"\nbase_url = "{upstream}/openai/v1"\n'
-            'api_key = "sk-sim"\ntext_model = "gpt-4o-mini"\n[gateway]\nkey_cache = 1.0\n'
+            "".join(
+                f'[[llm.providers]]\nname = "{name}"\nprovider = "openai"\nbase_url = "{upstream}/openai/v1"\n'
+                'api_key = "sk-sim"\ntext_model = "gpt-4o-mini"\n'
+                for name in providers
+            )
+            + f'[llm.fallback]\nstrategy = "{strategy}"\n[gateway]\nkey_cache = 1.0\n'
         )
         secrets = {
             "LLMCORE_DATABASE_URL": database_url,
@@ -91,8 +104,8 @@ class Gateway:
             time.sleep(0.1)
         raise AssertionError(self.log())
 
-    def ask(self, key: str) -> httpx.Response:
-        body = {"messages": [{"role": "user", "content": "hi"}]}
+    def ask(self, key: str, session: str = "") -> httpx.Response:
+        body = {"messages": [{"role": "user", "content": "hi"}], "metadata": {"session": session}}
         headers = {"x-api-key": key}
         return self._client.post("/v1/chat/completions", json=body, headers=headers)
 

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from tests.services import postgres, redis_server
 from tests.services.gateways import Gateway, Site
 
 HEALTH = "/api/v1/health"
+STATUS = "/api/v1/llm/status"
 
 
 class Pair:
@@ -55,6 +57,10 @@ class Pair:
         for gateway in self.both:
             gateway.until(HEALTH, self.key, word, wanted)
 
+    def until_status(self, word: str, wanted: object) -> None:
+        for gateway in self.both:
+            gateway.until(STATUS, self.key, word, wanted)
+
     def booked(self) -> int:
         """Calls that are in the database's books."""
         groups = self.other.get("/api/usage", self.key)["groups"]
@@ -68,10 +74,10 @@ class Pair:
         assert self.booked() == calls
 
 
-@pytest.fixture
-def pair(tmp_path: Path, url: str, redis: redis_server.Server) -> Iterator[Pair]:
+@contextmanager
+def started(tmp_path: Path, url: str, redis: redis_server.Server, **more: str) -> Iterator[Pair]:
     with SimulatorThread(Simulator()) as upstream:
-        site = Site(tmp_path, upstream.url, url, redis.url)
+        site = Site(tmp_path, upstream.url, url, redis.url, **more)
         site.run("db", "upgrade")
         key = site.run("keys", "create", "first").split()[-1]
         with site.gateway("one") as one, site.gateway("other") as other:
@@ -80,6 +86,19 @@ def pair(tmp_path: Path, url: str, redis: redis_server.Server) -> Iterator[Pair]
             made = Pair(one, other, key, site, upstream)
             made.until("limits", "shared")
             yield made
+
+
+@pytest.fixture
+def pair(tmp_path: Path, url: str, redis: redis_server.Server) -> Iterator[Pair]:
+    with started(tmp_path, url, redis) as made:
+        yield made
+
+
+@pytest.fixture
+def turns(tmp_path: Path, url: str, redis: redis_server.Server) -> Iterator[Pair]:
+    """With two providers, asked in turns."""
+    with started(tmp_path, url, redis, providers="ab", strategy="round_robin") as made:
+        yield made
 
 
 def test_two_gateways_share_one_limit(pair: Pair) -> None:
@@ -95,7 +114,7 @@ def test_redis_killed_and_back_under_load(pair: Pair, redis: redis_server.Server
     redis.kill()
     second = pair.flood(limited, 100)
     pair.until("limits", "local")
-    status = pair.one.get("/api/v1/llm/status", pair.key)
+    status = pair.one.get(STATUS, pair.key)
     assert status["limits"] == {"shared": False, "configured": True}
     assert status["shared_limits"]["why"] == "ConnectionError"
     assert redis_server.PASSWORD not in str(status) + pair.one.log()
@@ -183,3 +202,26 @@ def test_what_one_gateway_finds_failing_is_told_and_blocks_nobody(
     pair.upstream.set_script({"rules": []})
     time.sleep(2.5)  # the other one has heard it by then
     assert pair.other.ask(pair.key).status_code == 200
+
+
+def test_a_conversation_stays_with_its_provider_in_every_gateway(
+    turns: Pair, redis: redis_server.Server
+) -> None:
+    """Two providers in turns: whoever has answered the first call answers all others of that session, wherever they go."""
+
+    def answering(session: str, gateway: Gateway) -> str:
+        return gateway.ask(turns.key, session=session).headers["x-llmcore-provider"]
+
+    turns.until_status("shared_sessions.shared", True)
+    for number in range(10):
+        first = answering(f"talk {number}", turns.both[number % 2])
+        assert {answering(f"talk {number}", gateway) for gateway in turns.both} == {first}
+    alone = {answering("", gateway) for gateway in turns.both for _ in range(2)}
+    assert alone == {"a", "b"}, "without a session they are asked in turns"
+    redis.kill()
+    try:
+        turns.until_status("shared_sessions.shared", False)
+        assert {answering("talk 0", turns.one) for _ in range(4)} == {answering("talk 0", turns.one)}
+    finally:
+        redis.start()
+    turns.until_status("shared_sessions.shared", True)
