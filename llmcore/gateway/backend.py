@@ -39,12 +39,14 @@ class ProviderView:
 
     state: "ok" or why it is not asked. breaker: per model family its state, where it is not closed. success_rate: 0 to
     1 of what ended, None before anything did. last_error: redacted, without addresses. models: our names for its models.
+    retry_in_s: seconds until one that is left alone is tried again, None where it is asked or does not come back by itself.
     """
 
     name: str
     kind: str
     state: str = "ok"
     breaker: str = "closed"
+    retry_in_s: float | None = None
     in_flight: int = 0
     requests: int = 0
     failures: int = 0
@@ -107,6 +109,10 @@ class Backend(Protocol):
 
     def views(self) -> Sequence[ProviderView]:
         """The same as they are now; sorts their latencies, so not for every call."""
+        ...
+
+    async def models_of(self, name: str, /) -> Sequence[ModelInfo]:
+        """Ask that provider of the configuration for its models now. Raises KeyError, ProviderError."""
         ...
 
     def last_attempts(self) -> tuple[Attempt, ...]:

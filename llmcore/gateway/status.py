@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
+from attrs import asdict
 
 from llmcore.gateway.backend import ProviderView
+from llmcore.gateway.history import History
 from llmcore.gateway.mirror.sse import event
 from llmcore.gateway.serve import Desk
 from llmcore.gateway.usage.recorder import Recorder
@@ -15,13 +17,18 @@ from llmcore.gateway.usage.recorder import Recorder
 EVERY_S = 2.0
 
 
-def picture(desk: Desk, recorder: Recorder, *, admin: bool, notes: Mapping[str, Any]) -> dict[str, Any]:
+def picture(
+    desk: Desk, recorder: Recorder, history: History, *, admin: bool, notes: Mapping[str, Any]
+) -> dict[str, Any]:
     """What the status page shows. Users see whether a provider works, not what others do there (T14)."""
-    state = recorder.state
+    state, now = recorder.state, desk.wall()
     return {
-        "at": desk.wall(),
+        "at": now,
         "in_flight": desk.seats.running if admin else None,
-        "providers": [view_json(view, admin=admin) for view in desk.backend.views()],
+        "providers": [
+            {**view_json(view, admin=admin), **_past(view, history, now, admin=admin)}
+            for view in desk.backend.views()
+        ],
         "usage": {
             "ok": state.well,
             "queued": state.queued,
@@ -63,9 +70,34 @@ def view_json(view: ProviderView, *, admin: bool) -> dict[str, Any]:
     return shown
 
 
+def _past(view: ProviderView, history: History, now: float, *, admin: bool) -> dict[str, Any]:
+    """The last hour by minute. Users see how fast it was; in which minutes others asked would be more than T14 allows."""
+    hour = history.hour(view.name)
+    lines = {"first_token_s": _held(hour.first_token_s), "latency_s": _held(hour.latency_s)}
+    retry_at = None if view.retry_in_s is None else round(now + view.retry_in_s)
+    if not admin:
+        return {"retry_at": retry_at, "hour": lines}
+    failed = hour.failed
+    return {
+        "retry_at": retry_at,
+        "hour": {"requests": hour.requests, "failures": hour.failures, **lines},
+        "last_model": hour.model,
+        "last_failure": None if failed is None else asdict(failed),
+    }
+
+
+def _held(line: Sequence[float | None]) -> list[float | None]:
+    """Each value until there is another one."""
+    held: list[float | None] = []
+    for value in line:
+        held.append(held[-1] if value is None and held else value)
+    return held
+
+
 async def pictures(
     desk: Desk,
     recorder: Recorder,
+    history: History,
     *,
     admin: bool,
     notes: Mapping[str, Any],
@@ -75,7 +107,7 @@ async def pictures(
     """The picture now and each time it has changed, as events named "status", while `goes_on()`."""
     before: dict[str, Any] = {}
     while goes_on():
-        now = picture(desk, recorder, admin=admin, notes=notes)
+        now = picture(desk, recorder, history, admin=admin, notes=notes)
         if {**now, "at": 0} != {**before, "at": 0}:
             yield event("status", now)
             before = now

@@ -88,7 +88,12 @@ class ManagerBackend:
         return self._fixed[1]
 
     def views(self) -> Sequence[ProviderView]:
-        return [_view(guard) for guard in self._manager.fleet.guards]
+        now = self._manager.clock.now()
+        return [_view(guard, now) for guard in self._manager.fleet.guards]
+
+    async def models_of(self, name: str, /) -> Sequence[ModelInfo]:
+        guards = {guard.name: guard for guard in self._manager.fleet.guards}
+        return await guards[name].list_models()
 
     def cost(self, model: str | None, usage: Usage, /) -> Decimal | None:
         fleet = self._manager.fleet
@@ -178,15 +183,18 @@ def _is_local(kind: str) -> bool:
     return any(place.kind == kind and place.local for place in places())
 
 
-def _view(guard: Guard) -> ProviderView:
+def _view(guard: Guard, now: float) -> ProviderView:
     stats, routing = guard.stats(), guard.routing
     ended = stats.successes + stats.failures
-    states = sorted({line.breaker.state for line in guard.lines.values()} - {"closed"})
+    breakers = [line.breaker for line in guard.lines.values()]
+    states = sorted({breaker.state for breaker in breakers} - {"closed"})
+    waits = [breaker.opens_at - now for breaker in breakers if breaker.state == "open"]
     return ProviderView(
         name=guard.name,
         kind=guard.provider.provider_type,
         state=stats.state,
         breaker=", ".join(states) or "closed",
+        retry_in_s=max(0.0, min(waits)) if waits else None,
         in_flight=stats.in_flight,
         requests=stats.requests,
         failures=stats.failures,

@@ -108,6 +108,9 @@ class Backend:
             for name, one in self.scripted.items()
         ]
 
+    async def models_of(self, name: str) -> Sequence[ModelInfo]:
+        return await self.scripted[name].list_models()
+
     def last_attempts(self) -> tuple[Attempt, ...]:
         return ()
 

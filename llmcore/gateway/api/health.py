@@ -99,7 +99,8 @@ class HealthApi:
     async def _more(self, context: Context) -> dict[str, Any]:
         notes = {name: read() for name, read in self._services.notes.items()}
         notes["database"] = "ok" if await self._database() else "away"
-        return {"admin": context.principal.admin, "notes": notes}
+        await self._services.history.recall(self._services.store.usage)
+        return {"admin": context.principal.admin, "notes": notes, "history": self._services.history}
 
     async def _database(self) -> bool:
         try:

@@ -12,6 +12,7 @@ from llmcore.gateway.access.policy import Access
 from llmcore.gateway.api.frame import BODY_LIMIT, Browsers, Context, Framed, Handler, Rule
 from llmcore.gateway.api.table import Method, Route, Schema
 from llmcore.gateway.catalogue import Lists
+from llmcore.gateway.history import History
 from llmcore.gateway.serve import Desk
 from llmcore.gateway.store import Store
 from llmcore.gateway.stored import StoredChoices
@@ -27,7 +28,7 @@ class Services:
     """doors: how often one may try to sign in. source: the file that a reload reads, None where there is none.
     system: providers for everybody that can be changed while it runs; None where they cannot.
 
-    ready: whether the process takes calls; False while it stops.
+    ready: whether the process takes calls; False while it stops. history: the last hour of each provider.
     """
 
     desk: Desk
@@ -44,6 +45,12 @@ class Services:
     started: float = 0.0
     ready: bool = True
     notes: dict[str, Callable[[], Any]] = field(factory=dict)
+    history: History = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        backend = self.desk.backend
+        self.history = History(lambda: {one.name for one in backend.providers()}, self.desk.wall)
+        self.recorder.listen(self.history.note)
 
     async def audit(self, context: Context, action: str, target: str, **detail: Any) -> None:
         """Write down what was done, by whom, from where; never a secret."""

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from llmcore.gateway.access.principal import PERIODS, SCOPES, Principal
 from llmcore.gateway.http import Scope
+from llmcore.gateway.pages import lines, words
 from llmcore.gateway.pages.inner import NOTHING, Inner, Refused
 
 Values: TypeAlias = dict[str, Any]
@@ -130,33 +131,37 @@ def _grouped(kinds: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping
 
 
 async def status(visit: Visit) -> Values:
-    picture, mine = await visit.all(("/api/v1/llm/status", NOTHING), ("/api/settings/llm/status", NOTHING))
+    picture, mine, kinds = await visit.all(
+        ("/api/v1/llm/status", NOTHING),
+        ("/api/settings/llm/status", NOTHING),
+        ("/api/settings/llm/kinds", NOTHING),
+    )
     tests = {one["provider"]: one for one in mine["tests"]}
     return {
         "picture": picture,
         "mine": mine,
         "tests": tests,
+        "labels": {kind["kind"]: kind["label"] for kind in kinds["kinds"]},
         "providers": [_told(one) for one in picture["providers"]],
     }
 
 
 def _told(view: Mapping[str, Any]) -> dict[str, Any]:
-    """A provider with its state in one word, and how good that is."""
-    word, mood = "working", "good"
-    if view["breaker"] not in {"closed", None}:
-        word, mood = (
-            f"breaker {view['breaker'].replace('_', ' ')}",
-            "bad" if "open" in view["breaker"] else "warn",
-        )
-    elif view["state"] not in {"ok", "closed"}:
-        word, mood = str(view["state"]).replace("_", " "), "warn"
-    elif view["success_rate"] is None:
-        word, mood = "not asked yet", ""
-    elif view["success_rate"] < 0.5:
-        word, mood = "failing", "bad"
-    elif view["success_rate"] < 0.95:
-        word, mood = "failing at times", "warn"
-    return {**view, "word": word, "mood": mood}
+    """A provider with its state in words, and its last hour as lines."""
+    told, hour = words.state(view), view.get("hour") or {}
+    failure = view.get("last_failure")
+    return {
+        **view,
+        "word": told.word,
+        "mood": told.mood,
+        "said": told.said,
+        "first_line": lines.line(hour.get("first_token_s", ())),
+        "whole_line": lines.line(hour.get("latency_s", ())),
+        "bars": lines.bars(hour.get("requests", ()), hour.get("failures", ())),
+        "hour_requests": sum(hour.get("requests", ())),
+        "hour_failures": sum(hour.get("failures", ())),
+        "failed": None if failure is None else {**failure, "said": words.outcome(failure["outcome"])},
+    }
 
 
 async def usage(visit: Visit) -> Values:

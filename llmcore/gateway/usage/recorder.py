@@ -83,6 +83,7 @@ class Recorder:
         self._error: str | None = None
         self._since: float | None = None
         self._writing = anyio.Lock()
+        self._listeners: list[Callable[[Sequence[UsageAttempt]], None]] = []
         self._block: AbstractAsyncContextManager[None] | None = None
 
     def record(self, attempt: UsageAttempt, /) -> None:
@@ -91,6 +92,10 @@ class Recorder:
             self._overrun += 1
             self._dropped += 1
         self._queue.append(attempt)
+
+    def listen(self, told: Callable[[Sequence[UsageAttempt]], None], /) -> None:
+        """From now on call `told` with each batch that was written; it must not raise."""
+        self._listeners.append(told)
 
     @property
     def state(self) -> RecorderState:
@@ -174,6 +179,8 @@ class Recorder:
         for _ in range(len(batch) - fallen):
             self._queue.popleft()
         self._written += len(batch) - refused
+        for told in self._listeners:
+            told(batch)
         self._error = self._since = None
         return True
 

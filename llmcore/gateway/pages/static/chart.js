@@ -1,32 +1,6 @@
-// Plots as SVG: a line for a short history, stacked bars for days. No style attributes: the page's policy has none.
+// A plot as SVG: stacked bars for days. No style attributes: the page's policy has none.
 
 import { el, svg } from "./dom.js";
-
-/** A history of numbers as a line; null is a gap. */
-export function spark(node, values) {
-  const known = values.filter((value) => value !== null);
-  node.replaceChildren();
-  if (!known.length) return;
-  const [width, height, pad] = [120, 26, 3];
-  const top = Math.max(...known) * 1.4 || 1;
-  const step = values.length > 1 ? width / (values.length - 1) : width;
-  const y = (value) => (height - pad - (value / top) * (height - 2 * pad)).toFixed(1);
-  let line = "";
-  let pen = "M";
-  values.forEach((value, index) => {
-    if (value === null) pen = "M";
-    else {
-      line += `${pen}${(index * step).toFixed(1)} ${y(value)}`;
-      pen = "L";
-    }
-  });
-  if (values.length === 1) line = `M0 ${y(known[0])}L${width} ${y(known[0])}`;
-  node.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  node.setAttribute("preserveAspectRatio", "none");
-  const closed = values.every((value) => value !== null) && `${line}L${width} ${height}L0 ${height}Z`;
-  if (closed) node.append(svg("path", { class: "under", d: closed }));
-  node.append(svg("path", { d: line }));
-}
 
 /** A round number at or above `value`, for the top of an axis; whole: half of it is a whole number too. */
 function ceiling(value, whole) {

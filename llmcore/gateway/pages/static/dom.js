@@ -63,7 +63,8 @@ export async function refresh(...selectors) {
 export function localise(within) {
   for (const node of $$("time[datetime]", within)) {
     const at = new Date(node.dateTime);
-    node.textContent = moment(at);
+    const said = moment(at);
+    if (node.textContent !== said) node.textContent = said;
     node.title = at.toLocaleString();
   }
   for (const node of $$("[data-origin]", within)) node.textContent = location.origin + node.dataset.origin;
@@ -71,6 +72,9 @@ export function localise(within) {
 
 function moment(at) {
   const ago = (Date.now() - at) / 1000;
+  if (ago < 0 && ago > -2) return "now";
+  if (ago < 0 && ago > -90) return `in ${Math.round(-ago)} seconds`;
+  if (ago < 0 && ago > -3600) return `in ${Math.round(-ago / 60)} min`;
   if (ago >= 0 && ago < 60) return "just now";
   if (ago >= 0 && ago < 3600) return `${Math.floor(ago / 60)} min ago`;
   const today = new Date().toDateString() === at.toDateString();

@@ -1,26 +1,23 @@
-// Status: told by server-sent events that something changed, else by asking every few seconds; lines of what was seen.
+// Status: told by server-sent events that something changed, else by asking every few seconds; tests on demand.
 
-import { $, $$, refresh } from "./dom.js";
-import { spark } from "./chart.js";
+import { $, $$, fmt, localise, refresh } from "./dom.js";
+import { ApiError, call } from "./api.js";
 
-const KEPT = 60;
 const POLL_MS = 5000;
 const LEAST_MS = 1000;
-const history = new Map();
 const live = $("#live");
 let polling = null;
 let running = false;
 let again = false;
 let last = 0;
 
-/** Put the figures on the page into the lines. */
-function draw() {
-  for (const node of $$("[data-spark]")) {
-    const values = history.get(node.dataset.spark) ?? [];
-    values.push(node.dataset.value === "" ? null : Number(node.dataset.value));
-    history.set(node.dataset.spark, values.slice(-KEPT));
-    spark(node, history.get(node.dataset.spark));
-  }
+/** The picture as the server has it now; what the reader has opened or is at stays so. */
+async function redraw() {
+  const opened = new Set($$("#picture details[open]").map((one) => one.dataset.keep));
+  const at = document.activeElement?.dataset?.test;
+  await refresh("#picture", "#live-at");
+  for (const one of $$("#picture details")) one.open = opened.has(one.dataset.keep);
+  if (at) $(`[data-test="${CSS.escape(at)}"]`)?.focus();
 }
 
 /** Not more often than once a second, never two at a time. */
@@ -35,18 +32,19 @@ async function renew() {
       again = false;
       await new Promise((done) => setTimeout(done, Math.max(0, last + LEAST_MS - Date.now())));
       last = Date.now();
-      if (await refresh("#picture", "#live-at")) draw();
+      await redraw();
     } while (again);
   } catch {
-    say("the gateway cannot be reached", false);
+    say("the gateway cannot be reached; trying again", "lost");
   } finally {
     running = false;
   }
 }
 
-function say(text, on) {
+/** mood: "on", "lost" or "". */
+function say(text, mood) {
   if (live.textContent !== text) live.textContent = text;
-  live.classList.toggle("on", on);
+  live.className = `pulse ${mood}`;
 }
 
 function poll(on) {
@@ -62,20 +60,40 @@ function listen() {
   let first = true;
   events.addEventListener("open", () => {
     poll(false);
-    say("live", true);
+    say("live: this page keeps itself up to date", "on");
   });
   events.addEventListener("status", () => {
     if (first) first = false;
     else renew();
   });
   events.addEventListener("error", () => {
-    say("asking every 5 seconds", false);
+    say("no live news; asking every 5 seconds", "");
     poll(true);
     if (events.readyState === EventSource.CLOSED) setTimeout(listen, 15000);
   });
   addEventListener("pagehide", () => events.close(), { once: true });
 }
 
-draw();
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-test]");
+  if (!button || button.disabled) return;
+  const name = button.dataset.test;
+  button.disabled = true;
+  button.setAttribute("aria-busy", "true");
+  $("#told").textContent = `Testing ${name} …`;
+  try {
+    const result = await call("POST", "/api/settings/llm/test", { provider: name, model: null, base_url: null, api_key: null });
+    $("#told").textContent = result.ok ? `${name}: connected in ${fmt.milliseconds(result.latency_ms)}.` : `${name}: the test failed. ${result.error}`;
+    button.disabled = false;
+    await renew();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    button.disabled = false;
+    button.removeAttribute("aria-busy");
+    $("#told").textContent = error.message;
+    button.after(document.createTextNode(` ${error.message}`));
+  }
+});
+
 listen();
-setInterval(draw, 10000);
+setInterval(() => localise(document), 1000);

@@ -1,0 +1,154 @@
+"""The last hour of each provider, minute by minute: bounded, in memory, fed by what was written to the books.
+
+It is this process's own, as the figures beside it on the status page are. What was there before its start is read back
+from the ledger once, when somebody looks for the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from math import floor
+from typing import Final, Protocol
+
+from attrs import define, field, frozen
+
+from llmcore.gateway.store.errors import StoreError
+from llmcore.gateway.store.records import Page, UsageAttempt
+from llmcore.gateway.usage.rollup import ANSWERED
+
+MINUTES: Final = 60
+RECALLED: Final = 5000
+"""Attempts that are read back at most: a busy gateway has an hour's worth again soon."""
+
+PAGE: Final = 1000
+
+
+class Written(Protocol):
+    """Where attempts were written; `Store.usage` is one."""
+
+    async def attempts(self, *, limit: int = 100, cursor: str | None = None) -> Page[UsageAttempt]: ...
+
+
+@define
+class Minute:
+    """Sums of one minute. Durations in milliseconds."""
+
+    requests: int = 0
+    failures: int = 0
+    first: float = 0.0
+    firsts: int = 0
+    whole: float = 0.0
+    wholes: int = 0
+
+    def add(self, one: UsageAttempt) -> None:
+        self.requests += 1
+        self.failures += one.outcome not in ANSWERED
+        if one.outcome != "success":  # the time of a failure says nothing of how fast answers are
+            return
+        if one.first_token_ms is not None:
+            self.first += one.first_token_ms
+            self.firsts += 1
+        if one.duration_ms is not None:
+            self.whole += one.duration_ms
+            self.wholes += 1
+
+
+@frozen
+class Failed:
+    """at: epoch seconds of its beginning; outcome: the name of its error class."""
+
+    at: float
+    outcome: str
+    model: str | None
+
+
+@frozen
+class Hour:
+    """One provider's last hour, oldest minute first, `MINUTES` of them; means in seconds, None where there was nothing.
+
+    model: the one that was asked last; failed: the last attempt that failed, also if that is longer ago.
+    """
+
+    requests: tuple[int, ...]
+    failures: tuple[int, ...]
+    first_token_s: tuple[float | None, ...]
+    latency_s: tuple[float | None, ...]
+    model: str | None = None
+    failed: Failed | None = None
+
+
+@define
+class _Track:
+    minutes: dict[int, Minute] = field(factory=dict)
+    model: str | None = None
+    model_at: float = 0.0
+    failed: Failed | None = None
+
+
+class History:
+    """names: the providers that are followed; those of users' own are not (T14). wall: epoch seconds."""
+
+    def __init__(self, names: Callable[[], Collection[str]], wall: Callable[[], float]) -> None:
+        self._names = names
+        self._wall = wall
+        self._began = wall()
+        self._recalled = False
+        self._tracks: dict[str, _Track] = {}
+
+    def note(self, attempts: Sequence[UsageAttempt]) -> None:
+        """Take in attempts, in any order."""
+        names, oldest = self._names(), floor(self._wall() / 60) - MINUTES
+        for one in attempts:
+            if one.provider in names:
+                self._add(one, oldest)
+        for name in [name for name in self._tracks if name not in names]:
+            del self._tracks[name]
+
+    async def recall(self, written: Written) -> None:
+        """Once: what was written before this process began. Where the database is away, another time."""
+        if self._recalled:
+            return
+        self._recalled = True
+        since, cursor = self._wall() - 60 * MINUTES, None
+        try:
+            for _ in range(RECALLED // PAGE):
+                page = await written.attempts(limit=PAGE, cursor=cursor)
+                self.note([one for one in page.items if since <= one.at < self._began])
+                cursor = page.next
+                if cursor is None or page.items[-1].at < since:
+                    return
+        except StoreError:
+            self._recalled = False
+
+    def hour(self, name: str) -> Hour:
+        """The last hour of that provider, up to now."""
+        track, last = self._tracks.get(name, _Track()), floor(self._wall() / 60)
+        nothing = Minute()
+        minutes = [track.minutes.get(at, nothing) for at in range(last - MINUTES + 1, last + 1)]
+        return Hour(
+            tuple(one.requests for one in minutes),
+            tuple(one.failures for one in minutes),
+            tuple(_mean(one.first, one.firsts) for one in minutes),
+            tuple(_mean(one.whole, one.wholes) for one in minutes),
+            track.model,
+            track.failed,
+        )
+
+    def _add(self, one: UsageAttempt, oldest: int) -> None:
+        track = self._tracks.setdefault(one.provider, _Track())
+        if one.model is not None and one.at >= track.model_at:
+            track.model, track.model_at = one.model, one.at
+        if one.outcome not in ANSWERED and (track.failed is None or one.at >= track.failed.at):
+            track.failed = Failed(one.at, one.outcome, one.model)
+        at = floor(one.at / 60)
+        if at <= oldest:
+            return
+        if at not in track.minutes:
+            track.minutes = {key: kept for key, kept in track.minutes.items() if key > oldest}
+            track.minutes[at] = Minute()
+        track.minutes[at].add(one)
+
+
+def _mean(total: float, count: int) -> float | None:
+    """Of milliseconds, in seconds."""
+    return round(total / count / 1000, 4) if count else None

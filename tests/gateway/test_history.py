@@ -1,0 +1,148 @@
+"""The last hour of each provider: counted by minute, bounded, read back once, and no more told to users than they may know."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmcore.gateway.history import MINUTES, History
+from llmcore.gateway.store import StoreUnavailable, UsageAttempt
+from llmcore.testing import Answer, ScriptedProvider
+from llmcore.types import Usage
+from tests.gateway.pages.reading import read
+from tests.gateway.pages.site import site
+from tests.gateway.standin import question
+
+NOW = 1_000_000 * 60.0
+
+
+def attempt(
+    at: float, outcome: str = "success", *, provider: str = "a", first: float | None = 100.0, model: str = "m"
+) -> UsageAttempt:
+    return UsageAttempt(
+        request_id="r",
+        at=at,
+        user_id="u",
+        provider=provider,
+        wire="openai",
+        outcome=outcome,
+        model=model,
+        duration_ms=1000.0,
+        first_token_ms=first,
+    )
+
+
+def history(now: list[float], *names: str) -> History:
+    return History(lambda: names or ("a",), lambda: now[0])
+
+
+@given(st.lists(st.tuples(st.floats(-7200, 0), st.sampled_from(["success", "cancelled", "ServerError"]))))
+def test_each_attempt_of_the_hour_counts_once_in_its_minute(made: list[tuple[float, str]]) -> None:
+    followed = history([NOW + 30])
+    followed.note([attempt(NOW + ago, outcome) for ago, outcome in made])
+    hour = followed.hour("a")
+    within = [(ago, outcome) for ago, outcome in made if (NOW + ago) // 60 > NOW // 60 - MINUTES]
+    assert sum(hour.requests) == len(within)
+    assert sum(hour.failures) == sum(outcome == "ServerError" for _, outcome in within)
+    assert len(hour.requests) == len(hour.latency_s) == MINUTES
+    assert {value for value in hour.latency_s if value is not None} <= {1.0}
+
+
+def test_means_are_of_answers_alone() -> None:
+    followed = history([NOW])
+    followed.note(
+        [
+            attempt(NOW, first=100.0),
+            attempt(NOW, first=300.0),
+            attempt(NOW, "FirstTokenTimeout", first=9000.0),
+        ]
+    )
+    hour = followed.hour("a")
+    assert hour.first_token_s[-1] == 0.2
+    assert hour.first_token_s[-2] is None
+    assert (hour.requests[-1], hour.failures[-1]) == (3, 1)
+
+
+def test_an_hour_later_nothing_is_left_but_the_last_failure() -> None:
+    now = [NOW]
+    followed = history(now)
+    followed.note([attempt(NOW - 5, "ServerError", model="x"), attempt(NOW)])
+    now[0] += 61 * 60
+    hour = followed.hour("a")
+    assert not any(hour.requests)
+    assert hour.failed is not None
+    assert (hour.failed.at, hour.failed.outcome, hour.failed.model) == (NOW - 5, "ServerError", "x")
+    assert hour.model == "m"
+
+
+def test_memory_is_bounded() -> None:
+    now = [NOW]
+    followed = history(now)
+    for minute in range(1000):
+        now[0] = NOW + 60 * minute
+        followed.note([attempt(now[0])])
+    assert len(followed._tracks["a"].minutes) <= MINUTES
+
+
+def test_only_the_gateways_own_providers_are_followed() -> None:
+    names = ["a", "b"]
+    followed = History(lambda: names, lambda: NOW)
+    followed.note([attempt(NOW, provider="own-openai"), attempt(NOW, provider="b")])
+    assert not any(followed.hour("own-openai").requests)
+    assert sum(followed.hour("b").requests) == 1
+    names.remove("b")
+    followed.note([])
+    assert not any(followed.hour("b").requests)
+
+
+@pytest.mark.anyio
+async def test_what_was_before_the_start_is_read_back_once(tmp_path: Path) -> None:
+    async with site(tmp_path) as on:
+        before = time.time() - 120
+        await on.store.usage.add([attempt(before), attempt(before - 2 * 3600), attempt(time.time() + 30)])
+        history = on.services.history
+        await history.recall(on.store.usage)
+        assert sum(history.hour("a").requests) == 1, "neither the old one, nor what the books will tell"
+        await history.recall(on.store.usage)
+        assert sum(history.hour("a").requests) == 1
+
+
+@pytest.mark.anyio
+async def test_a_database_that_is_away_is_asked_another_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with site(tmp_path) as on:
+        await on.store.usage.add([attempt(time.time() - 60)])
+
+        async def away(**_: object) -> None:
+            raise StoreUnavailable("away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(on.store.usage, "attempts", away)
+            await on.services.history.recall(on.store.usage)
+        assert not any(on.services.history.hour("a").requests)
+        await on.services.history.recall(on.store.usage)
+        assert sum(on.services.history.hour("a").requests) == 1
+
+
+@pytest.mark.anyio
+async def test_the_status_page_shows_the_hour_as_soon_as_it_is_opened(tmp_path: Path) -> None:
+    provider = ScriptedProvider("a", [Answer("hello", usage=Usage(7, 2))])
+    async with site(tmp_path, provider) as on, on.browser("admin") as http, on.browser("alice") as alice:
+        body = question(stream=True)
+        assert (await http.post("/api/playground", json=body)).status_code == 200
+        assert await on.services.recorder.flush()
+        page = read((await http.get("/status")).text)
+        assert [one for one in page.all("path") if one.attributes.get("class") == "under"]
+        assert [one for one in page.all("rect") if one.attributes.get("class") == "well"]
+        told = (await http.get("/api/v1/llm/status")).json()["providers"][0]
+        assert sum(told["hour"]["requests"]) == 1
+        less = (await alice.get("/api/v1/llm/status")).json()["providers"][0]
+        assert set(less["hour"]) == {"first_token_s", "latency_s"}, "T14: not when others asked"
+        assert not {"last_failure", "last_model"} & set(less)
+        held = [value for value in less["hour"]["latency_s"] if value is not None]
+        assert held == less["hour"]["latency_s"][-len(held) :], "a value holds until the next one"
