@@ -116,7 +116,7 @@ async def is_model_available(provider: LlmProvider, model: str) -> bool:
 
 @frozen
 class Answering:
-    """Who answers a stream that is open. model: as it was asked of that provider, None for its own default.
+    """Who answers a stream that is open. model: as the vendor was asked for it, None for its own default.
 
     attempts: how many were begun, this one included. warnings: what was known to be lost before the answer began.
     """

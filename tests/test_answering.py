@@ -50,3 +50,23 @@ async def test_a_manager_names_who_is_in_charge_and_counts_attempts() -> None:
         assert (who.provider, who.attempts) == ("b", len(end))
         assert len(end) > 1
     await manager.aclose()
+
+
+async def test_a_manager_names_the_model_that_answers_where_none_was_asked_for() -> None:
+    async with Simulator() as sim:
+        config = ProviderConfig(
+            "gpt",
+            "openai",
+            api_key="k",
+            base_url=sim.base_url("openai"),
+            text_model="usual",
+            models={"q": "quick"},
+        )
+        manager = ProviderManager([create_provider(config)], FallbackConfig())
+        for asked, told in ((None, "usual"), ("gpt/other", "other"), ("q", "quick")):
+            async with manager.stream(GenerationRequest("say: hi", model=asked)) as events:
+                who = events.answering
+                assert who is not None
+                assert who.model == told
+                assert (await events.collect()).model == told
+        await manager.aclose()

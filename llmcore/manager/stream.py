@@ -155,7 +155,8 @@ class ManagedStream:
             return None
         told = inner.answering
         warnings = (*(() if told is None else told.warnings), *call.flags(won))
-        return Answering(won.candidate.guard.name, won.candidate.choice.model, call.trail.begun, warnings)
+        model = won.candidate.choice.model if told is None or told.model is None else told.model
+        return Answering(won.candidate.guard.name, model, call.trail.begun, warnings)
 
     # ---------------------------------------------------------------------------------------- reading
 

@@ -18,7 +18,7 @@ from llmcore.gateway.mirror.base import Asked, EventEncoder, Mirror
 from llmcore.gateway.presence import Presence, Stream
 from llmcore.gateway.resolve import Target
 from llmcore.gateway.serve import USUAL_OUTPUT, Call, Desk, Endpoint, answering
-from llmcore.provider import EventStream
+from llmcore.provider import Answering, EventStream
 from llmcore.types import Finished, GenerationRequest
 
 PREFIXES = {"openai": "chatcmpl-", "responses": "resp_", "anthropic": "msg_"}
@@ -90,6 +90,11 @@ class Generation(Endpoint):
             async with Presence(receive, after=0.0):
                 call.asked = perf_counter()
                 async with target.provider.stream(request) as events:
+                    named = _named(asked, events.answering)
+                    if named is not asked:
+                        encoder = self._mirror.event_encoder(
+                            named, id=self._id(), created=int(self.desk.wall())
+                        )
                     await self._written(call, asked, events, encoder, out)
         except (ProviderError, GatewayError) as error:
             await self._broken(call, encoder, out, error)
@@ -136,6 +141,13 @@ class Generation(Endpoint):
         call.outcome = type(error).__name__
         if not out.writing:
             await self._broken(call, encoder, out, error)
+
+
+def _named(asked: Asked, who: Answering | None) -> Asked:
+    """With the model that answers, where the client left it open or said it with its provider."""
+    if who is None or who.model is None or who.model == asked.request.model:
+        return asked
+    return evolve(asked, request=evolve(asked.request, model=who.model))
 
 
 def check_size(request: GenerationRequest, limits: LimitsConfig) -> None:

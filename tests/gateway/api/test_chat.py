@@ -39,6 +39,16 @@ async def test_an_answer_and_who_gave_it() -> None:
     assert "server" not in reply.headers
 
 
+async def test_a_stream_names_the_model_that_answers_as_a_whole_answer_does() -> None:
+    on = stage(Answer("one two"), Answer("one two"))
+    async with client(on) as http:
+        whole = await http.post("/v1/chat/completions", json=question(model="a/m"))
+        streamed = await http.post("/v1/chat/completions", json=question(model="a/m", stream=True))
+    assert whole.json()["model"] == "m"
+    assert streamed.headers["x-llmcore-model"] == "m"
+    assert {chunk["model"] for chunk in events(streamed.text)} == {"m"}
+
+
 async def test_a_stream_is_the_same_words() -> None:
     on = stage(Answer("one two three", usage=Usage(3, 3)))
     async with client(on) as http:
