@@ -122,6 +122,9 @@ from llmcore.types import (
 from llmcore.types import (
     Audio as Audio,
 )
+from llmcore.types import (
+    CachePoint as CachePoint,
+)
 from llmcore.types import Continued as Continued
 from llmcore.types import (
     EmbeddingInput as EmbeddingInput,
@@ -289,6 +292,7 @@ __all__ = [
     "AuthenticationError",
     "BreakerConfig",
     "BudgetConfig",
+    "CachePoint",
     "ConfigurationError",
     "ConnectTimeout",
     "ConnectionError",

@@ -10,6 +10,7 @@ from attrs import evolve
 from llmcore.errors import InvalidRequestError
 from llmcore.types import (
     Audio,
+    CachePoint,
     EmbeddingInput,
     EmbeddingRequest,
     File,
@@ -120,10 +121,10 @@ def as_embedding_request(value: EmbeddingInput) -> EmbeddingRequest:
 
 
 _ALLOWED: dict[str, tuple[type, ...]] = {
-    "system": (Text,),
-    "user": (Text, Image, File, Audio, Opaque),
-    "assistant": (Text, Refusal, Image, File, Audio, Thinking, ToolCall, Opaque),
-    "tool": (ToolResult,),
+    "system": (Text, CachePoint),
+    "user": (Text, Image, File, Audio, Opaque, CachePoint),
+    "assistant": (Text, Refusal, Image, File, Audio, Thinking, ToolCall, Opaque, CachePoint),
+    "tool": (ToolResult, CachePoint),
 }
 _SPEAKERS = ("user", "assistant", "system")
 
@@ -159,8 +160,11 @@ def _check_message(message: Message, where: str, called: set[str]) -> None:
                 f"{where}: a {message.role} message cannot hold a {type(part).__name__} part"
             )
         _check_part(part, where, called)
+    if message.parts and type(message.parts[0]) is CachePoint:
+        raise InvalidRequestError(f"{where}: a CachePoint stands behind what it marks, never first")
     if message.role == "user" and not any(
-        type(part) is not Text or part.text.strip() for part in message.parts
+        type(part) is not CachePoint and (type(part) is not Text or part.text.strip())
+        for part in message.parts
     ):
         raise InvalidRequestError(f"{where}: the prompt is empty")
 

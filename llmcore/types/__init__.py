@@ -19,6 +19,7 @@ from llmcore.types.limits import Limit, RateLimits
 from llmcore.types.messages import (
     PART_TYPES,
     Audio,
+    CachePoint,
     File,
     Image,
     Message,
@@ -62,6 +63,7 @@ __all__ = [
     "PART_TYPES",
     "Attempt",
     "Audio",
+    "CachePoint",
     "Continued",
     "Effort",
     "EmbeddingInput",

@@ -144,8 +144,22 @@ class Opaque:
     origin: str
 
 
-Part: TypeAlias = Text | Refusal | Image | File | Audio | Thinking | ToolCall | ToolResult | Opaque
-PART_TYPES = (Text, Refusal, Image, File, Audio, Thinking, ToolCall, ToolResult, Opaque)
+@frozen
+class CachePoint:
+    """The vendor may keep what the request says up to here, and read it cheaper the next time.
+
+    It stands behind what it marks: a part of a message, or a tool (`Tool.cache`). Anthropic writes it as `cache_control`,
+    at most four to a request. Others keep prompts by rules of their own: there it is left out, and a warning says so.
+    ttl: how long it is kept, "5m" or "1h" after the last use; None for the vendor's own rule (Anthropic: 5 minutes).
+    """
+
+    ttl: Literal["5m", "1h"] | None = None
+
+
+Part: TypeAlias = (
+    Text | Refusal | Image | File | Audio | Thinking | ToolCall | ToolResult | Opaque | CachePoint
+)
+PART_TYPES = (Text, Refusal, Image, File, Audio, Thinking, ToolCall, ToolResult, Opaque, CachePoint)
 
 
 _EXACT_PARTS = frozenset(PART_TYPES)

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from llmcore.types.messages import Message, Text
+from llmcore.types.messages import CachePoint, Message, Text
 
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -18,12 +18,16 @@ EMPTY: Mapping[str, Any] = {}
 
 @frozen
 class Tool:
-    """A function that the model may ask for; `parameters` is a JSON schema of type object."""
+    """A function that the model may ask for; `parameters` is a JSON schema of type object.
+
+    cache: the vendor may keep the tools up to this one (see `CachePoint`).
+    """
 
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
+    cache: CachePoint | None = None
 
 
 @frozen

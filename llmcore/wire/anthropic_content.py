@@ -14,6 +14,7 @@ from typing import Any
 from llmcore.errors import UnsupportedFeatureError
 from llmcore.types import (
     Audio,
+    CachePoint,
     File,
     Image,
     Message,
@@ -33,6 +34,7 @@ Block = dict[str, Any]
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _TEXTS = ("application/json", "application/xml", "application/yaml", "application/x-yaml", "application/toml")
 _DATA_URI = re.compile(r"data:([^;,]*)(?:;[^;,]*)*;base64,", re.IGNORECASE)
+_NEVER_KEPT = ("thinking", "redacted_thinking")
 _BAD_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -56,13 +58,30 @@ class MessageEncoder:
         """Fill `system` and `turns`."""
         for message in messages:
             self._warnings.dropped("message.name", message.name)
-            blocks = [block for part in message.parts if (block := self._block(part, message.role))]
+            blocks = self._blocks(message)
             if message.role == "system" and not (self._newer and self.turns):
                 self._instruct(blocks)
             elif blocks:
                 self._add("user" if message.role == "tool" else message.role, blocks)
         for turn in self.turns:
             turn["content"].sort(key=lambda block: block.get("type") != "tool_result")
+
+    def _blocks(self, message: Message) -> list[Block]:
+        blocks: list[Block] = []
+        for part in message.parts:
+            if type(part) is CachePoint:
+                self._keep(blocks, part)
+            elif block := self._block(part, message.role):
+                blocks.append(block)
+        return blocks
+
+    def _keep(self, blocks: list[Block], point: CachePoint) -> None:
+        """Mark the last block that can be kept; reasoning cannot. A vendor's own block is shared: it is copied."""
+        for place in reversed(range(len(blocks))):
+            if blocks[place].get("type") not in _NEVER_KEPT:
+                blocks[place] = {**blocks[place], "cache_control": cache_control(point)}
+                return
+        self._warnings.changed("cache", "a cache mark with nothing before it that can be kept is not sent")
 
     def _instruct(self, blocks: list[Block]) -> None:
         if self.turns and blocks:
@@ -93,6 +112,8 @@ class MessageEncoder:
                 return self._result(part)
             case Opaque():
                 return self._opaque(part)
+            case CachePoint():
+                return None
 
     # ------------------------------------------------------------------------------------ images and files
 
@@ -172,6 +193,11 @@ class MessageEncoder:
             return part.raw
         self._warnings.changed("message.opaque", f"a block of {part.origin!r} means nothing here; not sent")
         return None
+
+
+def cache_control(point: CachePoint) -> Block:
+    """A cache mark in the dialect's words."""
+    return {"type": "ephemeral"} if point.ttl is None else {"type": "ephemeral", "ttl": point.ttl}
 
 
 class _CallIds:

@@ -13,7 +13,7 @@ from attrs import frozen
 from llmcore.errors import InvalidRequestError
 from llmcore.types import GenerationRequest, JsonSchema, Tool
 from llmcore.wire import structured
-from llmcore.wire.anthropic_content import MessageEncoder
+from llmcore.wire.anthropic_content import MessageEncoder, cache_control
 from llmcore.wire.base import Warnings
 from llmcore.wire.foreign import TO_ANTHROPIC, native
 from llmcore.wire.read import Json, as_count, as_dict, merged
@@ -179,7 +179,8 @@ def _check_budget(body: dict[str, Any]) -> None:
 
 
 def _system(blocks: list[Json]) -> Json | None:
-    return blocks[0]["text"] if len(blocks) == 1 else blocks or None
+    plain = len(blocks) == 1 and "cache_control" not in blocks[0]
+    return blocks[0]["text"] if plain else blocks or None
 
 
 def _tool(tool: Tool) -> Json:
@@ -189,6 +190,8 @@ def _tool(tool: Tool) -> Json:
     encoded["input_schema"] = {"type": "object", **tool.parameters}
     if tool.strict is not None:
         encoded["strict"] = tool.strict
+    if tool.cache is not None:
+        encoded["cache_control"] = cache_control(tool.cache)
     return encoded
 
 

@@ -34,6 +34,7 @@ from llmcore.types import (
     Usage,
 )
 from llmcore.wire.base import Encoded, HttpRequest, ModelPage, StreamDecoder, Warnings, Wire
+from llmcore.wire.caching import unmarked
 from llmcore.wire.classify import ErrorFacts
 from llmcore.wire.cohere_encode import CITATIONS, ORIGIN, PLAN, chat_body, embed_body
 from llmcore.wire.deltas import Deltas
@@ -69,7 +70,7 @@ class CohereWire(Wire):
 
     def encode_generate(self, request: GenerationRequest, /, *, stream: bool) -> Encoded:
         warnings = Warnings()
-        body = chat_body(request, warnings, stream=stream)
+        body = chat_body(unmarked(request, warnings), warnings, stream=stream)
         return Encoded(HttpRequest("POST", "/v2/chat", dumps(body)), warnings.done())
 
     def decode_generate(self, body: bytes, request: GenerationRequest, /) -> GenerationResponse:

@@ -31,6 +31,7 @@ from llmcore.types import (
     Usage,
 )
 from llmcore.wire.base import Encoded, HttpRequest, ModelPage, StreamDecoder, Warnings, Wire
+from llmcore.wire.caching import unmarked
 from llmcore.wire.classify import ErrorFacts
 from llmcore.wire.framing import ServerSentEvents
 from llmcore.wire.gemini_contents import Dialect
@@ -84,7 +85,7 @@ class GeminiWire(Wire):
 
     def encode_generate(self, request: GenerationRequest, /, *, stream: bool) -> Encoded:
         warnings = Warnings()
-        body = body_of(request, self.notes, warnings)
+        body = body_of(unmarked(request, warnings), self.notes, warnings)
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
         return Encoded(self._post(request.model, method, body), warnings.done())
 

@@ -16,6 +16,7 @@ from attrs import frozen
 from llmcore.errors import InvalidRequestError
 from llmcore.types import (
     Audio,
+    CachePoint,
     File,
     Image,
     Message,
@@ -101,10 +102,10 @@ def _part(part: Part, dialect: Dialect, warnings: Warnings) -> dict[str, Any] | 
             return file_part(part, dialect.files_url)
         case Audio():
             return inline(part.data, part.media_type)
-        case Thinking():
-            if part.origin != dialect.origin:
-                return None
+        case Thinking() if part.origin == dialect.origin:
             return _marked({"text": part.text, "thought": True}, part, dialect)
+        case Thinking() | CachePoint():
+            return None
         case ToolCall():
             return _marked({"functionCall": _call(part, warnings)}, part, dialect)
         case Opaque() if part.origin == dialect.origin and isinstance(part.raw, dict):

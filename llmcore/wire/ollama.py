@@ -36,6 +36,7 @@ from llmcore.types import (
     Usage,
 )
 from llmcore.wire.base import Encoded, HttpRequest, ModelPage, StreamDecoder, Warnings, Wire
+from llmcore.wire.caching import unmarked
 from llmcore.wire.classify import ErrorFacts, says_context_length
 from llmcore.wire.deltas import Deltas
 from llmcore.wire.framing import JsonLines
@@ -75,7 +76,7 @@ class OllamaWire(Wire):
 
     def encode_generate(self, request: GenerationRequest, /, *, stream: bool) -> Encoded:
         warnings = Warnings()
-        body = chat_body(request, warnings, stream=stream)
+        body = chat_body(unmarked(request, warnings), warnings, stream=stream)
         return Encoded(HttpRequest("POST", "/api/chat", dumps(body)), warnings.done())
 
     def decode_generate(self, body: bytes, request: GenerationRequest, /) -> GenerationResponse:

@@ -30,6 +30,7 @@ from llmcore.wire import openai_lists as lists
 from llmcore.wire import openai_messages as turns
 from llmcore.wire import openai_usage as counts
 from llmcore.wire.base import Encoded, HttpRequest, ModelPage, Warnings, Wire
+from llmcore.wire.caching import unmarked
 from llmcore.wire.classify import ErrorFacts
 from llmcore.wire.openai_errors import ErrorRule, general_error_class
 from llmcore.wire.openai_stream import OpenAIStreamDecoder
@@ -102,7 +103,7 @@ class OpenAIWire(Wire):
 
     def encode_generate(self, request: GenerationRequest, /, *, stream: bool) -> Encoded:
         warnings = Warnings()
-        body = encode.chat_body(self, request, warnings, stream=stream)
+        body = encode.chat_body(self, unmarked(request, warnings), warnings, stream=stream)
         return Encoded(self._post("chat", request.model, body), warnings.done())
 
     def decode_generate(self, body: bytes, request: GenerationRequest, /) -> GenerationResponse:

@@ -37,6 +37,7 @@ from llmcore.types import (
     Usage,
 )
 from llmcore.wire.base import Encoded, HttpRequest, ModelPage, Pending, StreamDecoder, Warnings, Wire
+from llmcore.wire.caching import unmarked
 from llmcore.wire.classify import ErrorFacts, says_context_length
 from llmcore.wire.deltas import compact
 from llmcore.wire.framing import ServerSentEvents
@@ -64,7 +65,7 @@ class ReplicateWire(Wire):
     def encode_generate(self, request: GenerationRequest, /, *, stream: bool) -> Encoded:
         warnings = Warnings()
         path, version = target(request.model)
-        body = encoded_body(request, version, warnings)
+        body = encoded_body(unmarked(request, warnings), version, warnings)
         headers = {} if stream and request.response_format is None else {"prefer": "wait"}
         return Encoded(HttpRequest("POST", path, dumps(body), headers), warnings.done())
 

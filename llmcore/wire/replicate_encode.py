@@ -14,6 +14,7 @@ from urllib.parse import quote
 from llmcore.errors import ModelNotFoundError, UnsupportedFeatureError
 from llmcore.types import (
     Audio,
+    CachePoint,
     File,
     GenerationRequest,
     Image,
@@ -127,7 +128,7 @@ def _said(part: Part, warnings: Warnings) -> str:
         case Opaque():
             warnings.changed("message.opaque", f"a block of {part.origin!r} means nothing here; not sent")
             return ""
-        case Image() | Thinking():
+        case Image() | Thinking() | CachePoint():
             return ""
 
 

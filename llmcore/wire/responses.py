@@ -20,6 +20,7 @@ from llmcore.errors import (
 from llmcore.provider import Fold
 from llmcore.types import Finished, GenerationRequest, GenerationResponse
 from llmcore.wire.base import Encoded, HttpRequest, Pending, Warnings
+from llmcore.wire.caching import unmarked
 from llmcore.wire.classify import ErrorFacts, facts_of, status_in_body
 from llmcore.wire.openai import FEATURES, OpenAIWire, Operation
 from llmcore.wire.openai_errors import ErrorRule
@@ -83,7 +84,7 @@ class ResponsesWire(OpenAIWire):
 
     def encode_generate(self, request: GenerationRequest, /, *, stream: bool) -> Encoded:
         warnings = Warnings()
-        body = response_body(self, request, warnings, stream=stream)
+        body = response_body(self, unmarked(request, warnings), warnings, stream=stream)
         return Encoded(self._post("chat", request.model, body), warnings.done())
 
     def decode_generate(self, body: bytes, request: GenerationRequest, /) -> GenerationResponse | Pending:  # type: ignore[override]  # a background answer is not there yet

@@ -1,6 +1,6 @@
 """The Anthropic Messages wire as served: `POST /v1/messages` and `POST /v1/messages/count_tokens`.
 
-What is asked of a model is read strictly. What only Anthropic has (prompt caching, top_k, service tiers, ...) no noun of
+What is asked of a model is read strictly. What only Anthropic has (top_k, service tiers, containers, ...) no noun of
 ours carries: it is left out, and the answer's warnings say so. Tools that Anthropic would run itself are refused, since
 no other provider could. `metadata` stays here. Source: Anthropic's API reference and SDK 2.11.
 """
@@ -10,27 +10,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from llmcore.check import check_schema
 from llmcore.errors import InvalidRequestError
 from llmcore.gateway.mirror import read
-from llmcore.gateway.mirror.anthropic_blocks import Turns
+from llmcore.gateway.mirror.anthropic_blocks import Turns, cache_point
 from llmcore.gateway.mirror.anthropic_encode import message_of
 from llmcore.gateway.mirror.anthropic_stream import AnthropicEvents
 from llmcore.gateway.mirror.base import Asked, ErrorAnswer, Failure
 from llmcore.gateway.mirror.errors import anthropic_error
 from llmcore.gateway.mirror.lost import Lost
-from llmcore.types import Effort, GenerationRequest, GenerationResponse, JsonSchema, Reasoning, Tool
+from llmcore.types import (
+    CachePoint,
+    Effort,
+    GenerationRequest,
+    GenerationResponse,
+    JsonSchema,
+    Message,
+    Reasoning,
+    Tool,
+)
 
 _KNOWN = frozenset(
     {
         *("model", "messages", "system", "max_tokens", "stream", "temperature", "top_p", "stop_sequences"),
-        *("tools", "tool_choice", "thinking", "output_config", "output_format", "metadata"),
+        *("tools", "tool_choice", "thinking", "output_config", "output_format", "metadata", "cache_control"),
     }
 )
 _HERE_ONLY = (
-    *("cache_control", "container", "context_management", "diagnostics", "inference_geo", "service_tier"),
+    *("container", "context_management", "diagnostics", "inference_geo", "service_tier"),
     *("speed", "top_k", "user_profile_id", "workspace_id"),
 )
 _ALL = _KNOWN.union(_HERE_ONLY, ("mcp_servers",))
@@ -95,6 +104,8 @@ def decode(body: Mapping[str, Any], lost: Lost, *, limited: bool = True) -> Gene
     turns = Turns(lost)
     messages = turns.system(body["system"], "system") if body.get("system") is not None else []
     messages += turns.turns(body)
+    if body.get("cache_control") is not None:
+        _keep_all(messages, cache_point(body, ""))
     choice, parallel = _choice(read.obj(body, "tool_choice"))
     config = read.obj(body, "output_config") or _EMPTY
     user = read.string(read.obj(body, "metadata") or _EMPTY, "user_id", "metadata")
@@ -113,6 +124,12 @@ def decode(body: Mapping[str, Any], lost: Lost, *, limited: bool = True) -> Gene
         reasoning=_reasoning(body, config, lost),
         metadata={"user": user} if user else _EMPTY,
     )
+
+
+def _keep_all(messages: list[Message], point: CachePoint | None) -> None:
+    """A mark on the whole request is one on the last block that can be kept."""
+    if messages and point is not None and type(messages[-1].parts[-1]) is not CachePoint:
+        messages[-1] = evolve(messages[-1], parts=(*messages[-1].parts, point))
 
 
 def _note_lost(body: Mapping[str, Any], lost: Lost) -> None:
@@ -136,8 +153,6 @@ def _tool(tool: dict[str, Any], at: str, lost: Lost) -> Tool:
             f"{at}.type",
             f"{str(kind)[:80]!r} is a tool of Anthropic's own; only tools that you describe yourself (custom) are served",
         )
-    if tool.get("cache_control") is not None:
-        lost.note("cache_control")
     lost.given(tool, _TOOL_HERE_ONLY, "tools")
     lost.others(tool, _TOOL_ALL, "tools")
     schema = read.need_obj(tool, "input_schema", at)
@@ -151,6 +166,7 @@ def _tool(tool: dict[str, Any], at: str, lost: Lost) -> Tool:
         read.string(tool, "description", at) or "",
         schema,
         read.boolean(tool, "strict", at),
+        cache_point(tool, at) if "cache_control" in tool else None,
     )
 
 

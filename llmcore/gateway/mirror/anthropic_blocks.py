@@ -7,18 +7,31 @@ Anthropic's hosted tools are kept whole, for Anthropic alone. Source: Anthropic'
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from llmcore.gateway.mirror import marks, media, read
 from llmcore.gateway.mirror.lost import Lost
 from llmcore.gateway.mirror.sse import dumps
-from llmcore.types import File, Image, Message, Opaque, Part, Role, Text, Thinking, ToolCall, ToolResult
+from llmcore.types import (
+    CachePoint,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 
 ORIGIN = "anthropic"
 
 INVALID_JSON = "INVALID_JSON"
 """The one member under which Anthropic's wire holds a call's arguments that are no JSON object."""
 
+_TTLS: tuple[Literal["5m", "1h"], ...] = ("5m", "1h")
 _ROLES: tuple[Role, ...] = ("user", "assistant", "system")
 _TAKEN = {
     "user": ("text", "image", "document", "tool_result"),
@@ -44,7 +57,13 @@ class Turns:
             return [Message.system(value)] if value else []
         if type(value) is not list:
             read.wrong(value, at, "a string or a list of text blocks")
-        return [Message.system(part) for part in self._parts(value, "system", at)]
+        found: list[Message] = []
+        for part in self._parts(value, "system", at):
+            if type(part) is CachePoint:
+                found[-1] = Message.system(*found[-1].parts, part)
+            else:
+                found.append(Message.system(part))
+        return found
 
     def turns(self, body: Mapping[str, Any]) -> list[Message]:
         """The list `messages`."""
@@ -70,12 +89,11 @@ class Turns:
             read.wrong(content, where, "a string or a list of blocks")
         if role != "user":
             return [Message(role, tuple(parts))] if parts else []
-        results = tuple(part for part in parts if type(part) is ToolResult)
-        said = tuple(part for part in parts if type(part) is not ToolResult)
-        if not results and not any(type(part) is not Text or part.text.strip() for part in said):
-            read.fail(where, "is empty; a user message needs text, an image or a document")
-        if all(type(part) is Text and not part.text.strip() for part in said):
-            said = ()
+        results, said = _apart(parts)
+        if not any(map(_says, said)):
+            if not results:
+                read.fail(where, "is empty; a user message needs text, an image or a document")
+            said = []
         told = [Message("tool", results)] if results else []
         return [*told, Message("user", said)] if said else told
 
@@ -83,14 +101,18 @@ class Turns:
 
     def _parts(self, blocks: list[Any], role: str, at: str) -> list[Part]:
         parts: list[Part] = []
-        for index, block in enumerate(blocks):
+        for index, value in enumerate(blocks):
             where = f"{at}[{index}]"
-            self._append(parts, read.an_object(block, where), role, where)
+            block = read.an_object(value, where)
+            self._append(parts, block, role, where)
+            if (point := cache_point(block, where)) is not None:
+                if parts:
+                    parts.append(point)
+                else:
+                    self._lost.note("cache_control", "marks a block that is not sent")
         return parts
 
     def _append(self, parts: list[Part], block: dict[str, Any], role: str, at: str) -> None:
-        if block.get("cache_control") is not None:
-            self._lost.note("cache_control")
         kind = read.need_string(block, "type", at)
         if kind not in _TAKEN[role]:
             parts.append(_hosted(block, kind, role, at))
@@ -108,7 +130,7 @@ class Turns:
             case "tool_use":
                 parts.append(self._call(block, at))
             case "tool_result":
-                parts.append(self._result(block, at))
+                parts += self._result(block, at)
 
     def _call(self, block: dict[str, Any], at: str) -> ToolCall:
         id_, name = read.need_string(block, "id", at), read.need_string(block, "name", at)
@@ -121,20 +143,21 @@ class Turns:
             return ToolCall(id_, name, arguments)
         return ToolCall(id_, name, arguments, dumps(caller).decode(), ORIGIN)
 
-    def _result(self, block: dict[str, Any], at: str) -> ToolResult:
+    def _result(self, block: dict[str, Any], at: str) -> list[Part]:
+        """The result; a cache mark inside of it stands behind it, since only whole results are marked."""
         id_ = read.need_string(block, "tool_use_id", at)
         if id_ not in self._called:
             read.fail(f"{at}.tool_use_id", f"no tool_use block before it has the id {id_[:80]!r}")
         content, where = block.get("content"), f"{at}.content"
         is_error = read.boolean(block, "is_error", at) or False
         if content is None or type(content) is str:
-            return ToolResult(id_, content or "", is_error=is_error)
+            return [ToolResult(id_, content or "", is_error=is_error)]
         if type(content) is not list:
             read.wrong(content, where, "a string or a list of blocks")
         parts = self._parts(content, "tool", where)
-        return ToolResult(
-            id_, [part for part in parts if isinstance(part, (Text, Image, File))], is_error=is_error
-        )
+        told = [part for part in parts if isinstance(part, (Text, Image, File))]
+        points = [part for part in parts if type(part) is CachePoint]
+        return [ToolResult(id_, told, is_error=is_error), *points[-1:]]
 
     def _document(self, block: dict[str, Any], at: str) -> File:
         self._lost.given(block, ("context", "citations"), "document")
@@ -165,9 +188,38 @@ class Turns:
         if type(content) is str:
             return content
         parts = self._parts(read.a_list(content, at), "tool", at)
+        if any(type(part) is CachePoint for part in parts):
+            self._lost.note("document.cache_control", "marks a piece of a document; mark the document itself")
+            parts = [part for part in parts if type(part) is not CachePoint]
         if any(type(part) is not Text for part in parts):
             read.fail(at, "must hold text only; send images as blocks of their own")
         return "\n\n".join(part.text for part in parts if type(part) is Text)
+
+
+def cache_point(block: Mapping[str, Any], at: str) -> CachePoint | None:
+    """The `cache_control` of a block, a tool or a whole request."""
+    given, where = read.obj(block, "cache_control", at), read.path(at, "cache_control")
+    if given is None:
+        return None
+    read.a_word(read.need_string(given, "type", where), f"{where}.type", ("ephemeral",))
+    return CachePoint(read.word(given, "ttl", _TTLS, where))
+
+
+def _apart(parts: Iterable[Part]) -> tuple[list[Part], list[Part]]:
+    """Results of tools, and what the user said; a cache mark goes with the part before it."""
+    results: list[Part] = []
+    said: list[Part] = []
+    latest = said
+    for part in parts:
+        if type(part) is not CachePoint:
+            latest = results if type(part) is ToolResult else said
+        latest.append(part)
+    return results, said
+
+
+def _says(part: Part) -> bool:
+    """Whether there is anything in it: blank text says nothing, and a cache mark is none of what is said."""
+    return bool(part.text.strip()) if type(part) is Text else type(part) is not CachePoint
 
 
 def _hosted(block: dict[str, Any], kind: str, role: str, at: str) -> Opaque:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from llmcore.provider import Fold
 from llmcore.types import (
+    CachePoint,
     Event,
     File,
     Finished,
@@ -66,6 +67,7 @@ schemas = st.dictionaries(words, st.just({"type": "string"}), max_size=2).map(
 )
 formats = st.none() | st.builds(JsonSchema, schemas)
 counts = st.integers(0, 10**6)
+points = st.builds(CachePoint, st.none() | st.sampled_from(["5m", "1h"]))
 
 
 @st.composite
@@ -75,9 +77,28 @@ def tools(draw: st.DrawFn, strict: st.SearchStrategy[bool | None]) -> tuple[Tool
 
 
 @st.composite
-def calls(draw: st.DrawFn, ids: st.SearchStrategy[str] = words) -> tuple[ToolCall, ...]:
+def calls(
+    draw: st.DrawFn, ids: st.SearchStrategy[str] = words, seals: st.SearchStrategy[str] | None = None
+) -> tuple[ToolCall, ...]:
+    """seals: the marks that Gemini sets on its calls; None for plain ones."""
     names = draw(st.lists(ids, max_size=3, unique=True))
-    return tuple(ToolCall(name, draw(words), draw(arguments)) for name in names)
+    if seals is None:
+        return tuple(ToolCall(name, draw(words), draw(arguments)) for name in names)
+    return tuple(ToolCall(name, draw(words), draw(arguments), draw(seals), "gemini") for name in names)
+
+
+@st.composite
+def kept(draw: st.DrawFn, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The same conversation with cache marks behind some of its parts; reasoning can have none."""
+    found = []
+    for message in messages:
+        parts: list[Part] = []
+        for part in message.parts:
+            parts.append(part)
+            if type(part) is not Thinking and draw(st.booleans()):
+                parts.append(draw(points))
+        found.append(Message(message.role, parts))
+    return tuple(found)
 
 
 @st.composite

@@ -11,13 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from llmcore.check import as_generation_request
 from llmcore.gateway.mirror.anthropic import AnthropicMirror
-from llmcore.gateway.mirror.base import Asked
 from llmcore.gateway.mirror.sse import dumps
-from llmcore.provider import events_of
 from llmcore.types import (
-    Event,
     GenerationRequest,
     GenerationResponse,
     Message,
@@ -27,16 +23,14 @@ from llmcore.types import (
     Refusal,
     Text,
     Thinking,
-    ToolCall,
 )
 from llmcore.wire.anthropic import AnthropicWire
-from llmcore.wire.framing import ServerSentEvents
 from tests.gateway.mirror import nouns
+from tests.gateway.mirror.laws import Pair, foreign, messages_of, without_notes
 
 MIRROR = AnthropicMirror()
 WIRE = AnthropicWire(version="2023-06-01")
-ASK = GenerationRequest("?", model="m", max_tokens=9)
-ASKED = Asked(ASK)
+LAWS = Pair(MIRROR, WIRE, GenerationRequest("?", model="m", max_tokens=9))
 
 signatures = st.text("ABCab+/=", min_size=4, max_size=12)
 thoughts = st.builds(Thinking, nouns.texts, signatures, origin=st.just("anthropic")) | st.builds(
@@ -61,6 +55,9 @@ def requests(draw: st.DrawFn) -> GenerationRequest:
     )
     system = tuple(Message.system(text) for text in draw(st.lists(nouns.spoken, max_size=2)))
     said = draw(nouns.conversations(thoughts, nouns.images | nouns.pdfs, results, joined=False))
+    if draw(st.booleans()):
+        tools = tuple(evolve(tool, cache=draw(st.none() | nouns.points)) for tool in tools)
+        system, said = draw(nouns.kept(system)), draw(nouns.kept(said))
     return GenerationRequest(
         (*system, *said),
         model=draw(nouns.words),
@@ -78,12 +75,7 @@ def requests(draw: st.DrawFn) -> GenerationRequest:
 
 @given(requests(), st.booleans())
 def test_what_our_client_asks_is_what_the_mirror_reads(request: GenerationRequest, stream: bool) -> None:
-    encoded = WIRE.encode_generate(as_generation_request(request), stream=stream)
-    assert encoded.warnings == ()
-    asked = MIRROR.decode_request(nouns.body_of(encoded.http.body))
-    assert asked.request == request
-    assert asked.stream is stream
-    assert asked.warnings == ()
+    LAWS.request_comes_through(request, stream=stream)
 
 
 @st.composite
@@ -109,34 +101,26 @@ def answers(draw: st.DrawFn, thinking: st.SearchStrategy[Thinking] = thoughts) -
 
 @given(answers())
 def test_what_the_mirror_answers_is_what_our_client_reads(response: GenerationResponse) -> None:
-    value = MIRROR.encode_response(response, ASKED, id="1", created=0)
-    assert WIRE.decode_generate(dumps(value), ASK) == response
+    LAWS.answer_comes_through(response)
 
 
 @given(answers(), st.data())
 def test_what_the_mirror_streams_is_what_our_client_reads(
     response: GenerationResponse, data: st.DataObject
 ) -> None:
-    found, error = read(stream_of(data.draw(nouns.streamed(response))))
-    assert error is None
-    assert nouns.fold(found) == response
+    LAWS.stream_comes_through(response, data)
 
 
 @given(answers(), st.data())
 def test_a_stream_reads_the_same_however_the_network_cuts_it(
     response: GenerationResponse, data: st.DataObject
 ) -> None:
-    body = stream_of(data.draw(nouns.streamed(response)))
-    at = data.draw(st.integers(0, len(body)))
-    assert read(body[:at], body[at:]) == read(body)
+    LAWS.cuts_change_nothing(response, data)
 
 
 @given(answers())
 def test_the_official_types_take_every_answer(response: GenerationResponse) -> None:
-    parts = tuple(part for part in response.message.parts if type(part) is not Opaque)
-    value = MIRROR.encode_response(
-        evolve(response, message=Message("assistant", parts)), ASKED, id="1", created=0
-    )
+    value = LAWS.whole(without_notes(response))
     SdkMessage.model_validate(nouns.through_json(value), strict=True)
 
 
@@ -145,10 +129,8 @@ EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 
 @given(answers(), st.data())
 def test_the_official_types_take_every_event(response: GenerationResponse, data: st.DataObject) -> None:
-    parts = tuple(part for part in response.message.parts if type(part) is not Opaque)
-    plain = evolve(response, message=Message("assistant", parts))
-    for name, value in ServerSentEvents().feed(stream_of(data.draw(nouns.streamed(plain)))):
-        assert EVENTS.validate_json(value, strict=True).type == name
+    for message in messages_of(LAWS.stream(data.draw(nouns.streamed(without_notes(response))))):
+        EVENTS.validate_json(dumps(message), strict=True)
 
 
 # ------------------------------------------------------------------------------------ marks of other vendors
@@ -168,26 +150,15 @@ foreign_thoughts = st.builds(
     raw=st.just({"type": "reasoning", "id": "rs_1"}),
     origin=st.just("openai_responses"),
 )
-marks = {"origin": st.just("gemini"), "signature": signatures}
-foreign_calls = st.builds(ToolCall, nouns.words, nouns.words, nouns.arguments, **marks)  # type: ignore[arg-type]  # strategies by name
-foreign_texts = st.builds(Text, nouns.spoken, **marks)  # type: ignore[arg-type]  # strategies by name
 
 
-@st.composite
-def foreign(draw: st.DrawFn) -> GenerationResponse:
-    parts: list[Part] = list(draw(st.lists(foreign_thoughts, max_size=2)))
-    parts += draw(st.lists(foreign_texts, max_size=2))
-    parts += draw(st.lists(foreign_calls, max_size=2, unique_by=lambda call: call.id))
-    return GenerationResponse(Message("assistant", tuple(parts or [Text("x")])), "stop")
-
-
-@given(foreign(), st.data())
+@given(foreign(foreign_thoughts, nouns.spoken, signatures), st.data())
 def test_marks_of_other_vendors_come_back_from_the_client(
     response: GenerationResponse, data: st.DataObject
 ) -> None:
-    value = nouns.through_json(MIRROR.encode_response(response, ASKED, id="1", created=0))
+    value = nouns.through_json(LAWS.whole(response))
     assert sent_back(value["content"]) == response.message
-    found, _ = read(stream_of(data.draw(nouns.streamed(response))))
+    found, _ = LAWS.read(LAWS.stream(data.draw(nouns.streamed(response))))
     encoded = WIRE.encode_generate(
         GenerationRequest([Message.user("?"), nouns.fold(found).message], model="m"), stream=False
     )
@@ -206,23 +177,4 @@ def sent_back(content: list[dict[str, Any]]) -> Message:
 
 @given(st.sampled_from(nouns.HOSTILE), st.sampled_from(nouns.HOSTILE))
 def test_t22_text_that_looks_like_the_end_of_a_stream_stays_text(first: str, second: str) -> None:
-    response = GenerationResponse(
-        Message("assistant", (Text(first + second),)), "stop", "end_turn", model="m", id="msg_1"
-    )
-    body = stream_of(events_of(response))
-    assert body.count(b"event: message_stop\n") == 1
-    found, error = read(body)
-    assert error is None
-    assert nouns.fold(found).text == first + second
-
-
-def stream_of(events: list[Event]) -> bytes:
-    encoder = MIRROR.event_encoder(ASKED, id="1", created=0)
-    return b"".join(map(encoder.feed, events))
-
-
-def read(*chunks: bytes) -> tuple[list[Event], Exception | None]:
-    decoder = WIRE.event_decoder(ASK)
-    events = [event for chunk in chunks for event in decoder.feed(chunk)]
-    events += decoder.finish()
-    return events, decoder.error
+    LAWS.hostile_text_stays_text(first + second, b"event: message_stop\n")

@@ -14,6 +14,7 @@ from llmcore.gateway.mirror.base import Asked
 from llmcore.gateway.mirror.count_tokens import ESTIMATE_HEADER, decode_count, encode_count
 from llmcore.gateway.mirror.marks import Mark
 from llmcore.types import (
+    CachePoint,
     File,
     GenerationRequest,
     Image,
@@ -208,14 +209,89 @@ def test_the_user_is_kept_on_our_side() -> None:
 
 
 def test_what_only_anthropic_has_is_lost_with_one_warning_each() -> None:
-    marked = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}
-    fields = {"top_k": 5, "service_tier": "auto", "brand_new": 1, "cache_control": {"type": "ephemeral"}}
-    assert warned(user(marked, marked), **fields) == ["cache_control", "service_tier", "top_k", "brand_new"]
-    assert asked(user(marked), **fields).extra == {}
+    fields = {"top_k": 5, "service_tier": "auto", "brand_new": 1}
+    assert warned(**fields) == ["service_tier", "top_k", "brand_new"]
+    assert asked(**fields).extra == {}
 
 
 def test_null_is_nothing() -> None:
     assert warned(top_k=None, brand_new=None, thinking=None, tools=None, system=None) == []
+
+
+# ------------------------------------------------------------------------------------------------------ caching
+
+KEEP = {"type": "ephemeral"}
+HOUR = {"type": "ephemeral", "ttl": "1h"}
+
+
+def test_cache_marks_stand_behind_what_they_mark() -> None:
+    request = asked(
+        user({"type": "text", "text": "a", "cache_control": KEEP}, {"type": "text", "text": "b"}),
+        system=[{"type": "text", "text": "s", "cache_control": HOUR}, {"type": "text", "text": "t"}],
+        tools=[TOOL, {**TOOL, "name": "g", "cache_control": HOUR}],
+    )
+    assert request.messages == (
+        Message.system("s", CachePoint("1h")),
+        Message.system("t"),
+        Message.user("a", CachePoint(), "b"),
+    )
+    assert [tool.cache for tool in request.tools] == [None, CachePoint("1h")]
+
+
+def test_a_mark_on_the_whole_request_is_one_at_its_end() -> None:
+    assert asked(USER, cache_control=HOUR).messages == (Message.user("Hi", CachePoint("1h")),)
+    both = asked(user({"type": "text", "text": "a", "cache_control": KEEP}), cache_control=HOUR)
+    assert both.messages == (Message.user("a", CachePoint()),)
+    assert warned(USER, cache_control=HOUR) == []
+
+
+def test_a_mark_goes_with_its_result_or_its_words() -> None:
+    told = {"type": "tool_result", "tool_use_id": "t1", "content": "x", "cache_control": KEEP}
+    words = {"type": "text", "text": "go on", "cache_control": HOUR}
+    request = asked(USER, {"role": "assistant", "content": [CALL]}, user(words, told))
+    assert request.messages[2:] == (
+        Message("tool", (ToolResult("t1", "x"), CachePoint())),
+        Message.user("go on", CachePoint("1h")),
+    )
+
+
+def test_a_mark_inside_of_a_result_stands_behind_it() -> None:
+    inner = {"type": "text", "text": "x", "cache_control": HOUR}
+    told = {"type": "tool_result", "tool_use_id": "t1", "content": [inner, inner]}
+    request = asked(USER, {"role": "assistant", "content": [CALL]}, user(told))
+    assert request.messages[2].parts == (ToolResult("t1", [Text("x"), Text("x")]), CachePoint("1h"))
+
+
+def test_a_mark_inside_of_a_document_is_said_to_be_lost() -> None:
+    inner = {"type": "text", "text": "x", "cache_control": KEEP}
+    block = {"type": "document", "source": {"type": "content", "content": [inner]}}
+    assert warned(user(block)) == ["document.cache_control"]
+
+
+def test_a_mark_on_nothing_is_said_to_be_lost() -> None:
+    empty = {"role": "assistant", "content": [{"type": "thinking", "thinking": "", "cache_control": KEEP}]}
+    assert warned(USER, empty, USER) == ["cache_control"]
+
+
+@pytest.mark.parametrize(
+    ("mark", "param"),
+    [
+        ("ephemeral", "cache_control"),
+        ({}, "cache_control.type"),
+        ({"type": "forever"}, "cache_control.type"),
+        ({"type": "ephemeral", "ttl": "2h"}, "cache_control.ttl"),
+        ({"type": "ephemeral", "ttl": 5}, "cache_control.ttl"),
+    ],
+)
+def test_odd_marks_are_refused(mark: Any, param: str) -> None:
+    for place, made in {
+        "": body(cache_control=mark),
+        "tools[0].": body(tools=[{**TOOL, "cache_control": mark}]),
+        "messages[0].content[0].": body(user({"type": "text", "text": "a", "cache_control": mark})),
+    }.items():
+        with pytest.raises(BadRequest) as caught:
+            MIRROR.decode_request(made)
+        assert caught.value.param == place + param
 
 
 # ---------------------------------------------------------------------------------------------------- refused

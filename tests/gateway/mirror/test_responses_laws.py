@@ -15,14 +15,9 @@ from openai.types.responses import Response as SdkResponse
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from llmcore.check import as_generation_request
-from llmcore.gateway.mirror.base import Asked
 from llmcore.gateway.mirror.responses import ResponsesMirror
-from llmcore.gateway.mirror.sse import dumps
-from llmcore.provider import events_of
 from llmcore.types import (
     EFFORTS,
-    Event,
     FinishReason,
     GenerationRequest,
     GenerationResponse,
@@ -33,16 +28,14 @@ from llmcore.types import (
     Refusal,
     Text,
     Thinking,
-    ToolCall,
 )
-from llmcore.wire.framing import ServerSentEvents
 from llmcore.wire.responses import ResponsesWire
 from tests.gateway.mirror import nouns
+from tests.gateway.mirror.laws import Pair, foreign, messages_of, without_notes
 
 MIRROR = ResponsesMirror()
 WIRE = ResponsesWire()
-ASK = GenerationRequest("?", model="m")
-ASKED = Asked(ASK)
+LAWS = Pair(MIRROR, WIRE, GenerationRequest("?", model="m"))
 ORIGIN = "openai_responses"
 
 seals = st.text("ABCab+/=", min_size=4, max_size=12)
@@ -100,12 +93,7 @@ results = nouns.texts | st.lists(nouns.images.map(_detailed), min_size=1, max_si
 
 @given(requests(), st.booleans())
 def test_what_our_client_asks_is_what_the_mirror_reads(request: GenerationRequest, stream: bool) -> None:
-    encoded = WIRE.encode_generate(as_generation_request(request), stream=stream)
-    assert encoded.warnings == ()
-    asked = MIRROR.decode_request(nouns.body_of(encoded.http.body))
-    assert asked.request == request
-    assert asked.stream is stream
-    assert asked.warnings == ()
+    LAWS.request_comes_through(request, stream=stream)
 
 
 @st.composite
@@ -135,34 +123,29 @@ def _ending(draw: st.DrawFn, called: bool, refused: bool) -> tuple[FinishReason,
 
 @given(answers())
 def test_what_the_mirror_answers_is_what_our_client_reads(response: GenerationResponse) -> None:
-    value = MIRROR.encode_response(response, ASKED, id="1", created=7)
-    assert WIRE.decode_generate(dumps(value), ASK) == response
+    LAWS.answer_comes_through(response)
 
 
 @given(answers(thinking=False), st.data())
 def test_what_the_mirror_streams_is_what_our_client_reads(
     response: GenerationResponse, data: st.DataObject
 ) -> None:
-    found, error = read(stream_of(data.draw(nouns.streamed(response))))
-    assert error is None
-    assert nouns.fold(found) == response
+    LAWS.stream_comes_through(response, data)
 
 
 @given(answers(), st.data())
 def test_a_stream_reads_the_same_however_the_network_cuts_it(
     response: GenerationResponse, data: st.DataObject
 ) -> None:
-    body = stream_of(data.draw(nouns.streamed(response)))
-    at = data.draw(st.integers(0, len(body)))
-    assert read(body[:at], body[at:]) == read(body)
+    LAWS.cuts_change_nothing(response, data)
 
 
 @given(answers(), st.data())
 def test_a_stream_ends_with_the_same_object_as_the_whole_answer(
     response: GenerationResponse, data: st.DataObject
 ) -> None:
-    last = messages_of(stream_of(data.draw(nouns.streamed(response))))[-1]
-    whole = nouns.through_json(MIRROR.encode_response(response, ASKED, id="1", created=7))
+    last = messages_of(LAWS.stream(data.draw(nouns.streamed(response))))[-1]
+    whole = nouns.through_json(LAWS.whole(response))
     assert {**last["response"], "output": []} == {**whole, "output": []}
     assert [item["type"] for item in last["response"]["output"]] == [item["type"] for item in whole["output"]]
 
@@ -172,7 +155,7 @@ def test_a_stream_ends_with_the_same_object_as_the_whole_answer(
 
 @given(answers())
 def test_the_official_types_take_every_answer(response: GenerationResponse) -> None:
-    value = MIRROR.encode_response(_plain(response), ASKED, id="1", created=7)
+    value = LAWS.whole(without_notes(response))
     SdkResponse.model_validate(nouns.through_json(value), strict=True)
 
 
@@ -181,17 +164,11 @@ EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 @given(answers(), st.data())
 def test_the_official_types_take_every_event(response: GenerationResponse, data: st.DataObject) -> None:
-    body = stream_of(data.draw(nouns.streamed(_plain(response))))
+    body = LAWS.stream(data.draw(nouns.streamed(without_notes(response))))
     messages = messages_of(body)
     assert [message["sequence_number"] for message in messages] == list(range(len(messages)))
     for message in messages:
         EVENTS.validate_python(message, strict=True)
-
-
-def _plain(response: GenerationResponse) -> GenerationResponse:
-    """Without notes, whose types are the vendor's own."""
-    parts = tuple(part for part in response.message.parts if type(part) is not Opaque)
-    return evolve(response, message=Message("assistant", parts))
 
 
 # ------------------------------------------------------------------------------------ marks of other vendors
@@ -204,28 +181,17 @@ foreign_thoughts = (
     )
     | st.builds(Thinking, st.just(""), seals, st.just(value=True), origin=st.just("anthropic"))
 )
-mark = {"origin": st.just("gemini"), "signature": seals}
-foreign_calls = st.builds(ToolCall, nouns.words, nouns.words, nouns.arguments, **mark)  # type: ignore[arg-type]  # strategies by name
-foreign_texts = st.builds(Text, nouns.spoken | st.just(""), **mark)  # type: ignore[arg-type]  # strategies by name
 
 
-@st.composite
-def foreign(draw: st.DrawFn) -> GenerationResponse:
-    parts: list[Part] = list(draw(st.lists(foreign_thoughts, max_size=2)))
-    parts += draw(st.lists(foreign_texts, max_size=2))
-    parts += draw(st.lists(foreign_calls, max_size=2, unique_by=lambda call: call.id))
-    return GenerationResponse(Message("assistant", tuple(parts or [Text("x")])), "stop")
-
-
-@given(foreign(), st.data())
+@given(foreign(foreign_thoughts, nouns.spoken | st.just(""), seals), st.data())
 def test_marks_of_any_vendor_come_back_from_the_client(
     response: GenerationResponse, data: st.DataObject
 ) -> None:
-    value = nouns.through_json(MIRROR.encode_response(response, ASKED, id="1", created=0))
+    value = nouns.through_json(LAWS.whole(response))
     assert sent_back(value["output"]) == response.message
-    body = stream_of(data.draw(nouns.streamed(response)))
+    body = LAWS.stream(data.draw(nouns.streamed(response)))
     assert sent_back(messages_of(body)[-1]["response"]["output"]) == response.message
-    found, _ = read(body)
+    found, _ = LAWS.read(body)
     again = GenerationRequest([Message.user("?"), nouns.fold(found).message], model="m")
     items = nouns.body_of(WIRE.encode_generate(again, stream=False).http.body)["input"][1:]
     assert sent_back(items) == response.message
@@ -242,31 +208,4 @@ def sent_back(output: list[dict[str, Any]]) -> Message:
 
 @given(st.sampled_from(nouns.HOSTILE), st.sampled_from(nouns.HOSTILE))
 def test_t22_text_that_looks_like_the_end_of_a_stream_stays_text(first: str, second: str) -> None:
-    response = GenerationResponse(Message("assistant", (Text(first + second),)), "stop")
-    body = stream_of(events_of(response))
-    assert body.count(b"event: response.completed\n") == 1
-    found, error = read(body)
-    assert error is None
-    assert nouns.fold(found).text == first + second
-
-
-def stream_of(events: list[Event]) -> bytes:
-    encoder = MIRROR.event_encoder(ASKED, id="1", created=7)
-    return b"".join(map(encoder.feed, events))
-
-
-def read(*chunks: bytes) -> tuple[list[Event], Exception | None]:
-    decoder = WIRE.event_decoder(ASK)
-    events = [event for chunk in chunks for event in decoder.feed(chunk)]
-    events += decoder.finish()
-    return events, decoder.error
-
-
-def messages_of(body: bytes) -> list[dict[str, Any]]:
-    """The events' data; each is named as its type says."""
-    found = []
-    for name, data in ServerSentEvents().feed(body):
-        value = nouns.body_of(data)
-        assert value["type"] == name
-        found.append(value)
-    return found
+    LAWS.hostile_text_stays_text(first + second, b"event: response.completed\n")
