@@ -10,17 +10,14 @@ from llmcore.wire.base import Warnings
 
 def unmarked(request: GenerationRequest, warnings: Warnings) -> GenerationRequest:
     """The request without its cache marks, and one warning where it had any; most have none and come back as they are."""
-    if not _is_marked(request):
-        return request
-    warnings.changed("cache", "prompts are kept by this provider's own rule; cache marks are not sent")
-    return evolve(request, messages=tuple(map(_plain, request.messages)))
-
-
-def _is_marked(request: GenerationRequest) -> bool:
     for message in request.messages:
         if len(message.parts) > 1 and CachePoint in map(type, message.parts):
-            return True
-    return any(tool.cache is not None for tool in request.tools)
+            break
+    else:
+        if not request.tools or all(tool.cache is None for tool in request.tools):
+            return request
+    warnings.changed("cache", "prompts are kept by this provider's own rule; cache marks are not sent")
+    return evolve(request, messages=tuple(map(_plain, request.messages)))
 
 
 def _plain(message: Message) -> Message:
