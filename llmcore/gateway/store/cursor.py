@@ -9,8 +9,8 @@ from math import isfinite
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, RowMapping, Select, and_, or_
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from llmcore.gateway.store.connection import AsyncConnection
 from llmcore.gateway.store.errors import StoreInvalid
 from llmcore.gateway.store.records import Page
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
-from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
+from llmcore.gateway.store.connection import AsyncConnection
 from llmcore.gateway.store.errors import StoreError, driver_errors, translated
 from llmcore.secret import Secret
 
@@ -58,10 +59,6 @@ class Database:
     def __repr__(self) -> str:
         return f"Database({self.where!r})"
 
-    @property
-    def engine(self) -> AsyncEngine:
-        return self._engine
-
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reading. Raises StoreUnavailable, StoreInvalid."""
@@ -75,14 +72,13 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async def _connection(self, engine: Engine) -> AsyncIterator[AsyncConnection]:
         await anyio.lowlevel.checkpoint_if_cancelled()
         # Shielded as a whole: a statement that was sent is waited for, as drivers tear their connection down where they
         # are cut in the middle. It is short: statements and waits end by their own timeouts.
         with translated(self.where, self._drivers), anyio.CancelScope(shield=True):
-            connection = await engine.connect()
+            connection = await AsyncConnection.begun(engine)
             try:
-                await connection.begin()
                 yield connection
                 await connection.commit()
             finally:
@@ -90,7 +86,7 @@ class Database:
 
     async def close(self) -> None:
         with anyio.CancelScope(shield=True):
-            await self._engine.dispose()
+            await greenlet_spawn(self._engine.dispose)
 
 
 def read_url(url: Secret | str) -> URL:
@@ -118,18 +114,18 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
 
 
-def _engine(url: URL, patience: float | None) -> AsyncEngine:
+def _engine(url: URL, patience: float | None) -> Engine:
     options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": 10.0}
     if url.get_backend_name() != "sqlite":
         wait = {"timeout": 5.0, "command_timeout": patience}
-        return create_async_engine(
+        return create_engine(
             url, pool_size=5, max_overflow=5, pool_pre_ping=True, connect_args=wait, **options
         )
     # isolation_level None: the driver begins no transactions by itself, `_begin` does
     arguments = {"isolation_level": None, "timeout": BUSY_MS / 1000}
-    engine = create_async_engine(url, pool_size=4, max_overflow=2, connect_args=arguments, **options)
-    event.listen(engine.sync_engine, "connect", _pragmas)
-    event.listen(engine.sync_engine, "begin", _begin)
+    engine = create_engine(url, pool_size=4, max_overflow=2, connect_args=arguments, **options)
+    event.listen(engine, "connect", _pragmas)
+    event.listen(engine, "begin", _begin)
     return engine
 
 

@@ -8,13 +8,16 @@ from typing import Any
 
 from attrs import field, frozen
 from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from llmcore.gateway.store.connection import AsyncConnection
 from llmcore.gateway.store.engine import Database
 from llmcore.gateway.store.errors import StoreConflict
 from llmcore.gateway.store.records import LlmSettings, SealedKey
 from llmcore.gateway.store.settings import refuse_retired, settings_of
 from llmcore.gateway.store.tables import llm_settings, meta
+
+SYSTEM_PROVIDERS = "system_providers"
+"""The row of `meta` with the providers that administrators have added; see `gateway.system`."""
 
 _PEPPER, _RETIRED = "pepper", "retired_keys"
 
@@ -107,7 +110,14 @@ async def _key_ids(connection: AsyncConnection) -> frozenset[str]:
     query = select(table.c.key_id).where(table.c.sealed_key.is_not(None)).distinct()
     found = set((await connection.execute(query)).scalars())
     pepper = await _pepper(connection)
-    return frozenset(found | ({pepper.key_id} if pepper is not None else set()))
+    found |= {pepper.key_id} if pepper is not None else set()
+    return frozenset(found | await _system_key_ids(connection))
+
+
+async def _system_key_ids(connection: AsyncConnection) -> set[str]:
+    text = (await connection.execute(select(meta.c.value).where(meta.c.name == SYSTEM_PROVIDERS))).scalar()
+    entries: dict[str, Any] = json.loads(text) if text else {}
+    return {entry["key"]["key_id"] for entry in entries.values() if entry.get("key")}
 
 
 async def _pepper(connection: AsyncConnection) -> SealedPepper | None:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 from sqlalchemy import RowMapping, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from llmcore.gateway.store.connection import AsyncConnection
 from llmcore.gateway.store.engine import Database
 from llmcore.gateway.store.errors import StoreConflict, StoreInvalid
 from llmcore.gateway.store.records import (

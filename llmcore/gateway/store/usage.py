@@ -22,10 +22,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from llmcore.gateway.store.audit import plain
+from llmcore.gateway.store.connection import AsyncConnection
 from llmcore.gateway.store.cursor import page
 from llmcore.gateway.store.engine import Database
 from llmcore.gateway.store.errors import StoreConflict
@@ -110,7 +109,13 @@ class Usage:
 
     def _insert(self, table: Any) -> Any:
         """An INSERT that knows ON CONFLICT, which both databases have and SQL has not."""
-        return sqlite.insert(table) if self._database.sqlite else postgresql.insert(table)
+        if self._database.sqlite:
+            from sqlalchemy.dialects import sqlite
+
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # a megabyte that SQLite does not need
+
+        return postgresql.insert(table)
 
     async def of_user(
         self,

@@ -6,9 +6,9 @@ from unicodedata import normalize
 
 from attrs import frozen
 from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from llmcore.gateway.access.principal import Role
+from llmcore.gateway.store.connection import AsyncConnection
 from llmcore.gateway.store.cursor import page
 from llmcore.gateway.store.engine import Database
 from llmcore.gateway.store.errors import StoreConflict, StoreInvalid
@@ -83,7 +83,8 @@ class Users:
 
     async def count(self) -> int:
         async with self._database.read() as connection:
-            return (await connection.execute(select(func.count()).select_from(users))).scalar_one()
+            found: int = (await connection.execute(select(func.count()).select_from(users))).scalar_one()
+        return found
 
     async def update(
         self,
