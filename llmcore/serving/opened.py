@@ -93,6 +93,7 @@ async def opened(
         services.source = source
         services.system = SystemProviders(store, vault, backend, partial(_read, source, llm, environ, reach))
         await services.system.start()
+        services.notes["left_out"] = partial(_left_out, services.system)
         services.desk.tracing = _tracing(config)
         if isinstance(shares, RedisShares):
             services.notes["shared_limits"] = lambda: asdict(shares.state)
@@ -199,6 +200,10 @@ async def _warmed() -> None:
     """Load the list of prices beside the first calls: it takes a fifth of a second."""
     if find_spec("genai_prices") is not None:
         await anyio.to_thread.run_sync(warm)
+
+
+def _left_out(system: SystemProviders) -> list[str]:
+    return sorted(system.left_out)
 
 
 def _lost(log: Log, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 
 from llmcore.config import LlmConfig, ProviderConfig
 from llmcore.gateway.config import GatewayConfig
-from llmcore.gateway.system import load, reseal
+from llmcore.gateway.store import Store, StoreConflict
+from llmcore.gateway.system import Entry, SystemProviders, load, reseal, save
 from llmcore.gateway.vault import remove_old, rotate
+from llmcore.secret import Secret
 from llmcore.serving.first import new_key, welcome
-from llmcore.serving.opened import Ready, opened
+from llmcore.serving.opened import Ready, opened, stored
 
 pytestmark = pytest.mark.anyio
 
@@ -143,3 +146,87 @@ async def test_another_process_follows(tmp_path: Path, monkeypatch: pytest.Monke
         with anyio.fail_after(5):
             while await names(other) != ["hosted"]:  # noqa: ASYNC110 - what is waited for has no event
                 await anyio.sleep(0.05)
+
+
+async def test_a_process_that_missed_a_rotation_seals_with_the_new_key(tmp_path: Path) -> None:
+    """What it sealed with the old one could never be opened again once that is dropped."""
+    async with running(tmp_path) as (ready, http):
+        async with stored(GatewayConfig(data_dir=str(tmp_path)), {}) as (store, elsewhere):
+            await rotate(store, elsewhere)
+            await remove_old(store, elsewhere)
+        made = await http.post(AT, json={"name": "third", "provider": "groq", "api_key": KEY})
+        assert made.status_code == 201, made.text
+        assert (await load(ready.services.store))["third"]["key"]["key_id"] == elsewhere.key_id
+    async with running(tmp_path) as (_, http):
+        assert await names(http) == ["first", "hosted", "third"]
+
+
+async def test_a_key_that_was_dropped_meanwhile_is_not_kept(tmp_path: Path) -> None:
+    async with running(tmp_path) as (ready, _):
+        services = ready.services
+        store, system, vault = services.store, services.system, services.vault
+        assert system is not None
+        key = system.sealed("third", "groq", None, Secret(KEY))
+        entry = {"provider": "groq", "key": key}
+        await rotate(store, vault)
+        await system.change(lambda entries: entries.update({"third": dict(entry)}))
+        with pytest.raises(StoreConflict):
+            await remove_old(store, vault)  # something is sealed with it
+        await system.change(lambda entries: entries.pop("third") and None)
+        await remove_old(store, vault)
+        with pytest.raises(StoreConflict):
+            await store.sealed.retire([vault.key_id])  # the one that seals all else
+        await save_is_refused(system, store, entry)
+
+
+async def save_is_refused(system: SystemProviders, store: Store, entry: Entry) -> None:
+    with pytest.raises(StoreConflict, match="master key was changed"):
+        await save(store, {"third": entry}, json.dumps(await load(store)))
+    assert "third" not in await load(store)
+    assert "third" not in {one.name for one in (await system.config()).providers}
+
+
+async def test_of_two_changes_at_once_neither_is_lost(tmp_path: Path) -> None:
+    async with running(tmp_path) as (ready, one), running(tmp_path) as (_, other):
+        system = ready.services.system
+        assert system is not None
+        before = json.dumps(await load(ready.services.store))
+        assert (
+            await other.post(AT, json={"name": "third", "provider": "groq", "api_key": KEY})
+        ).status_code == 201
+        with pytest.raises(StoreConflict, match="somebody else"):
+            await save(ready.services.store, {"fourth": {"provider": "vllm"}}, before)
+        assert set(await load(ready.services.store)) == {"third"}
+        assert (await one.post(AT, json={"name": "fourth", "provider": "vllm"})).status_code == 201
+        assert set(await load(ready.services.store)) == {"third", "fourth"}
+
+
+async def test_a_save_that_fails_leaves_the_process_as_the_database_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as (_, http):
+
+        async def fails(*_: object) -> None:
+            raise StoreConflict("somebody was faster")
+
+        monkeypatch.setattr("llmcore.gateway.system.save", fails)
+        assert (await http.delete(f"{AT}/first")).status_code == 409
+        explained = await http.post(f"{AT}/explain", json={"messages": [{"role": "user", "content": "x"}]})
+        assert [one["provider"] for one in explained.json()["candidates"]] == ["first", "hosted"]
+
+
+async def test_an_entry_that_does_not_open_is_left_out_and_said(tmp_path: Path) -> None:
+    async with running(tmp_path) as (ready, http):
+        await http.post(AT, json={"name": "third", "provider": "groq", "api_key": KEY})
+        entries = await load(ready.services.store)
+        before = json.dumps(entries)
+        entries["third"]["key"]["text"] = entries["third"]["key"]["text"][:-4] + "AAAA"
+        await save(ready.services.store, entries, before)
+    async with running(tmp_path) as (_, http):
+        assert await names(http) == ["first", "hosted"]
+        assert (await http.get("/api/v1/llm/status")).json()["left_out"] == ["third"]
+        assert (
+            await http.post(AT, json={"name": "third", "provider": "groq", "api_key": KEY})
+        ).status_code == 201
+        assert (await http.get("/api/v1/llm/status")).json()["left_out"] == []
+        assert await names(http) == ["first", "hosted", "third"]
