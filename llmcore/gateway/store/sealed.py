@@ -19,9 +19,6 @@ from llmcore.gateway.store.tables import llm_settings, meta
 SYSTEM_PROVIDERS = "system_providers"
 """The row of `meta` with the providers that administrators have added; see `gateway.system`."""
 
-SYSTEM_PROVIDERS = "system_providers"
-"""The row of `meta` with the providers that administrators have added; see `gateway.system`."""
-
 _PEPPER, _RETIRED = "pepper", "retired_keys"
 
 
