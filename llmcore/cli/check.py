@@ -20,6 +20,7 @@ from llmcore.cli.setup import enabled, find_config
 from llmcore.config import LlmConfig, ProviderConfig, Timeouts
 from llmcore.errors import ConfigurationError, ProviderError, UnsupportedFeatureError
 from llmcore.loader import Report, examine
+from llmcore.loader.gateway import load_gateway
 from llmcore.provider import LlmProvider
 from llmcore.providers import kinds
 from llmcore.types import GenerationRequest
@@ -43,15 +44,23 @@ def check(path: Path, *, as_json: bool, screen: Screen, environ: Mapping[str, st
 
 
 def whole_report(path: Path, environ: Mapping[str, str]) -> Report:
-    """What the loader says, and what only making the providers can tell: missing keys and addresses."""
+    """What the loader says of providers and gateway, and what only making the providers can tell: keys and addresses."""
     report = examine(path, environ=environ, kinds=kinds())
+    errors = [one for one in _gateway_complaints(path, environ) if one not in report.errors]
     if report.config is None:
-        return report
-    errors: list[str] = []
+        return Report(None, (*report.errors, *errors), report.warnings)
     for index, entry in enumerate(report.config.providers):
         if entry.enabled:
             errors += [f"llm.providers[{index}].{complaint}" for complaint in _complaints(entry, environ)]
     return Report(None if errors else report.config, tuple(errors), report.warnings)
+
+
+def _gateway_complaints(path: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        load_gateway(path, environ=environ)
+    except ConfigurationError as error:
+        return error.complaints
+    return ()
 
 
 def _complaints(entry: ProviderConfig, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -230,6 +230,27 @@ def test_check_tells_everything_at_once(llmcore: Llmcore, tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize("provider", ["ollama", "opnai"])
+def test_check_reads_the_gateway_too(llmcore: Llmcore, tmp_path: Path, provider: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(
+        f'[[llm.providers]]\nname = "a"\nprovider = "{provider}"\n[gateway]\nprot = 1\nredis_url = "${{NOT_SET}}"\n',
+        encoding="utf-8",
+    )
+    done = llmcore("check", str(path))
+    assert done.code == 1
+    told = [line.split(":")[0] for line in done.out.splitlines() if line.startswith("error")]
+    wrong = ["error    llm.providers[0].provider"] if provider == "opnai" else []
+    assert told == [*wrong, "error    gateway.redis_url", "error    gateway.prot"]
+
+
+def test_check_tells_a_broken_file_once(llmcore: Llmcore, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text("[[llm", encoding="utf-8")
+    done = llmcore("check", str(path))
+    assert (done.code, done.out.count("broken TOML")) == (1, 1)
+
+
 def test_check_tells_which_keys_and_addresses_are_missing(llmcore: Llmcore, tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text(
