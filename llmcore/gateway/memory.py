@@ -1,10 +1,15 @@
-"""Answers of a slow source, remembered for seconds: asked once for all who wait, and kept on where the source is away."""
+"""Answers of a slow source, remembered for seconds: asked once for all who wait, asked again before the time of what is in
+use is over, and kept on where the source is away.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from math import inf
+from typing import Generic, TypeAlias, TypeVar
+
+import anyio
 
 from llmcore.gateway.errors import Unavailable
 
@@ -12,20 +17,29 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
+Load: TypeAlias = Callable[[], Awaitable[V]]
+
+RENEWED_AT_ONCE = 2
+
+
 class _Entry(Generic[V]):
-    """asked: when the source last said so; until: when it is asked again."""
+    """asked: when the source last said so; renew: from when on a use has it asked again; until: when it counts no more."""
 
-    __slots__ = ("asked", "until", "value")
+    __slots__ = ("asked", "renew", "until", "value")
 
-    def __init__(self, value: V, asked: float, until: float) -> None:
+    def __init__(self, value: V, asked: float, renew: float, until: float) -> None:
         self.value = value
         self.asked = asked
+        self.renew = renew
         self.until = until
 
 
 class Memory(Generic[K, V]):
-    """Values by key. ttl: seconds that one counts; stale: seconds that it goes on to count while the source raises
-    `Unavailable`; size: how many are remembered, the oldest go first. now: monotonic seconds.
+    """Values by key. ttl: seconds that one counts, from when its source was asked; stale: seconds that it goes on to count
+    while the source raises `Unavailable`; size: how many are remembered, the oldest go first. now: monotonic seconds.
+
+    While `keep_fresh` runs, a value that is used in the second half of its time is asked for again beside the calls; so only
+    the first of them, and the first after a pause, waits for the source.
     """
 
     def __init__(
@@ -38,12 +52,19 @@ class Memory(Generic[K, V]):
         self._known: dict[K, _Entry[V]] = {}
         self._asking: dict[K, asyncio.Future[V]] = {}
         self._generation = 0
+        self._due: asyncio.Queue[tuple[K, Load[V]]] = asyncio.Queue()
+        self._renewing = False
 
-    async def get(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
+    async def get(self, key: K, load: Load[V]) -> V:
         """The remembered value, or what `load` gives. Raises what `load` raises; errors are not remembered."""
         entry = self._known.get(key)
-        if entry is not None and entry.until > self._now():
-            return entry.value
+        if entry is not None:
+            now = self._now()
+            if now < entry.until:
+                if now >= entry.renew and self._renewing:
+                    entry.renew = inf
+                    self._due.put_nowait((key, load))
+                return entry.value
         running = self._asking.get(key)
         if running is None:
             return await self._asked(key, load, entry)
@@ -52,39 +73,67 @@ class Memory(Generic[K, V]):
         except _GivenUp:
             return await self.get(key, load)
 
+    async def keep_fresh(self) -> None:
+        """Renew what is in use, until cancelled."""
+        self._renewing = True
+        try:
+            async with anyio.create_task_group() as group:
+                for _ in range(RENEWED_AT_ONCE):
+                    group.start_soon(self._renew)
+        finally:
+            self._renewing = False
+
+    async def _renew(self) -> None:
+        while True:
+            key, load = await self._due.get()
+            entry = self._known.get(key)
+            if entry is None or key in self._asking:
+                continue
+            try:
+                await self._asked(key, load, entry)
+            except Exception:  # noqa: BLE001, S112 - nobody waits for it; the first call after its time meets the error
+                continue
+
     def forget(self, which: Callable[[K, V], bool] | None = None) -> None:
         """Remember nothing of those any more (left out: of any), nor of what is being asked just now."""
         self._generation += 1
+        self._asking = {}  # who asks from now on shall not get what was asked before
         if which is None:
             self._known = {}
         else:
             self._known = {key: entry for key, entry in self._known.items() if not which(key, entry.value)}
 
-    async def _asked(self, key: K, load: Callable[[], Awaitable[V]], entry: _Entry[V] | None) -> V:
+    async def _asked(self, key: K, load: Load[V], entry: _Entry[V] | None) -> V:
         future: asyncio.Future[V] = asyncio.get_running_loop().create_future()
         self._asking[key] = future
         generation = self._generation
         try:
-            value, asked = await self._loaded(load, entry)
+            fresh = await self._loaded(load, entry)
         except BaseException as exc:
             future.set_exception(exc if isinstance(exc, Exception) else _GivenUp())
             future.exception()  # marks it as seen: perhaps nobody else waits
             raise
         finally:
-            del self._asking[key]
-        future.set_result(value)
+            if self._asking.get(key) is future:
+                del self._asking[key]
+        future.set_result(fresh.value)
         if generation == self._generation:
-            self._keep(key, _Entry(value, asked, self._now() + self._ttl))
-        return value
+            self._keep(key, fresh)
+        return fresh.value
 
-    async def _loaded(self, load: Callable[[], Awaitable[V]], entry: _Entry[V] | None) -> tuple[V, float]:
-        """What the source says and when; where it cannot be asked, what it said last."""
+    async def _loaded(self, load: Load[V], entry: _Entry[V] | None) -> _Entry[V]:
+        """What the source says; where it cannot be asked, what it said last."""
+        asked = self._now()
         try:
-            return await load(), self._now()
+            return self._entry(await load(), asked, asked)
         except Unavailable:
-            if entry is None or self._now() - entry.asked > self._stale:
+            now = self._now()
+            if entry is None or now - entry.asked > self._stale:
                 raise
-            return entry.value, entry.asked
+            return self._entry(entry.value, entry.asked, now)
+
+    def _entry(self, value: V, asked: float, since: float) -> _Entry[V]:
+        return _Entry(value, asked, since + self._ttl / 2, since + self._ttl)
 
     def _keep(self, key: K, entry: _Entry[V]) -> None:
         if key not in self._known and len(self._known) >= self._size:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+import anyio
 from attrs import evolve, frozen
 
 from llmcore.errors import ConfigurationError
@@ -164,6 +165,12 @@ class Resolver:
 
     def session_changed(self, user_id: str, session_id: str) -> None:
         self._sessions.forget(lambda key, _: key == (user_id, session_id))
+
+    async def keep_fresh(self) -> None:
+        """Look up the settings and sessions in use beside their calls, until cancelled."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._settings.keep_fresh)
+            group.start_soon(self._sessions.keep_fresh)
 
     async def aclose(self) -> None:
         await self._own.aclose()

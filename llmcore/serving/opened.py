@@ -105,6 +105,8 @@ async def opened(
             *(store, SystemClock(), time.time),
         )
         group.start_soon(services.system.follow)
+        group.start_soon(services.desk.authenticator.keep_fresh)
+        group.start_soon(services.desk.resolver.keep_fresh)
         if config.redis_url is not None:
             told = shared(config.redis_url, manager, services.desk.resolver, group)
             services.notes["shared_sessions"] = told

@@ -106,6 +106,97 @@ async def test_what_is_forgotten_while_it_is_asked_is_not_kept() -> None:
     assert await memory.get("k", source.load) == 2
 
 
+async def test_who_asks_after_it_was_forgotten_does_not_get_what_was_asked_before() -> None:
+    source, clock = Source(), Clock()
+    source.wait = 0.02
+    memory: Memory[str, int] = Memory(ttl=10.0, now=clock)
+    found: list[int] = []
+
+    async def ask() -> None:
+        found.append(await memory.get("k", source.load))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await anyio.sleep(0.01)
+        memory.forget()
+        assert await memory.get("k", source.load) == 2
+    assert found == [1]
+    assert await memory.get("k", source.load) == 2
+
+
+async def test_what_is_used_is_renewed_beside_the_calls() -> None:
+    source, clock = Source(), Clock()
+    memory: Memory[str, int] = Memory(ttl=10.0, now=clock)
+    async with anyio.create_task_group() as group:
+        group.start_soon(memory.keep_fresh)
+        await anyio.wait_all_tasks_blocked()
+        assert await memory.get("k", source.load) == 1
+        clock.now = 4.0
+        assert await memory.get("k", source.load) == 1
+        await anyio.wait_all_tasks_blocked()
+        assert source.asked == 1  # in the first half of its time nobody asks
+        clock.now = 6.0
+        source.wait = 0.01
+        for _ in range(3):
+            assert await memory.get("k", source.load) == 1  # at once, while it is asked for
+        await anyio.sleep(0.05)
+        assert source.asked == 2
+        clock.now = 15.9
+        assert await memory.get("k", source.load) == 2  # its time runs from when the source was asked
+        group.cancel_scope.cancel()
+
+
+async def test_what_was_not_used_for_its_time_is_not_believed() -> None:
+    source, clock = Source(), Clock()
+    memory: Memory[str, int] = Memory(ttl=10.0, now=clock)
+    async with anyio.create_task_group() as group:
+        group.start_soon(memory.keep_fresh)
+        await anyio.wait_all_tasks_blocked()
+        assert await memory.get("k", source.load) == 1
+        clock.now = 10.0
+        assert await memory.get("k", source.load) == 2
+        group.cancel_scope.cancel()
+
+
+async def test_a_renewal_that_fails_leaves_the_value_its_time_and_no_more() -> None:
+    source, clock = Source(), Clock()
+    memory: Memory[str, int] = Memory(ttl=10.0, now=clock)
+
+    async def broken() -> int:
+        source.asked += 1
+        raise ZeroDivisionError
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(memory.keep_fresh)
+        await anyio.wait_all_tasks_blocked()
+        assert await memory.get("k", source.load) == 1
+        for clock.now in (6.0, 9.9):
+            assert await memory.get("k", broken) == 1
+            await anyio.wait_all_tasks_blocked()
+        assert source.asked == 2  # once; the next one asks when it is over
+        clock.now = 10.0
+        with pytest.raises(ZeroDivisionError):
+            await memory.get("k", broken)
+        group.cancel_scope.cancel()
+
+
+async def test_a_renewal_that_is_overtaken_by_a_change_is_not_kept() -> None:
+    source, clock = Source(), Clock()
+    memory: Memory[str, int] = Memory(ttl=10.0, now=clock)
+    async with anyio.create_task_group() as group:
+        group.start_soon(memory.keep_fresh)
+        await anyio.wait_all_tasks_blocked()
+        assert await memory.get("k", source.load) == 1
+        clock.now, source.wait = 6.0, 0.02
+        assert await memory.get("k", source.load) == 1
+        await anyio.sleep(0.01)
+        memory.forget()  # as it does when a key is revoked
+        assert await memory.get("k", source.load) == 3
+        await anyio.sleep(0.03)
+        assert await memory.get("k", source.load) == 3
+        group.cancel_scope.cancel()
+
+
 async def test_the_oldest_go_first() -> None:
     source, clock = Source(), Clock()
     memory: Memory[int, int] = Memory(ttl=10.0, now=clock, size=2)

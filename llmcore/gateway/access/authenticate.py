@@ -78,6 +78,10 @@ class Authenticator:
             raise unauthorized()
         return principal
 
+    async def keep_fresh(self) -> None:
+        """Look up the keys in use beside their calls, until cancelled."""
+        await self._known.keep_fresh()
+
     def forget(self, *, key_id: str | None = None, user_id: str | None = None) -> None:
         """Remember nothing of that key, or of any key of that user, any more; with neither, of no key."""
 
