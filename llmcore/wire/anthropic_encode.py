@@ -6,6 +6,7 @@ defaults, so they are left out there with a warning; 2023-06-01 takes them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
@@ -20,6 +21,7 @@ from llmcore.wire.read import Json, as_count, as_dict, merged
 
 MIN_BUDGET = 1024
 _REFUSED = "refused by this API version even at its default; not sent (api_version 2023-06-01 takes it)"
+_TIERS = ("auto", "standard_only")
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 
 
@@ -73,10 +75,23 @@ class RequestEncoder:
             "stream": stream or None,
         }
         self.warnings.dropped("seed", request.seed)
-        extra = native(request.extra, TO_ANTHROPIC, self.warnings)
+        extra = self._own(native(request.extra, TO_ANTHROPIC, self.warnings))
         body = merged({key: value for key, value in fields.items() if value is not None}, extra)
         _check_budget(body)
         return body
+
+    def _own(self, extra: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Without what bears a name that Anthropic knows, but says what only another dialect means by it."""
+        tier, metadata = extra.get("service_tier", "auto"), extra.get("metadata", {})
+        strange = {
+            "service_tier": tier not in _TIERS,
+            "metadata": not isinstance(metadata, Mapping) or not {"user_id"}.issuperset(metadata),
+        }
+        if not any(strange.values()):
+            return extra
+        for name in filter(strange.get, strange):
+            self.warnings.dropped(f"extra.{name}", extra[name], "means something else here; not sent")
+        return {name: value for name, value in extra.items() if not strange.get(name)}
 
     # ---------------------------------------------------------------------------------------------- limits
 

@@ -140,15 +140,15 @@ def _thinking(reasoning: Reasoning, warnings: Warnings) -> Json:
 
 
 def messages(given: Iterable[Message], warnings: Warnings) -> list[Json]:
-    """Our messages in Cohere's form; each tool result is a message of its own."""
+    """Our messages in Cohere's form; each tool result is a message of its own. Empty messages are refused: left out."""
     out: list[Json] = []
     for message in given:
         warnings.dropped("message.name", message.name)
         if message.role == "tool":
             results = (part for part in message.parts if isinstance(part, ToolResult))
             out += [_result(part, warnings) for part in results]
-        else:
-            out.append(_message(message, warnings))
+        elif (told := _message(message, warnings)) != {"role": message.role, "content": ""}:
+            out.append(told)
     return out
 
 

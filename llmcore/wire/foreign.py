@@ -18,11 +18,14 @@ CHAT_COMPLETIONS: frozenset[str] = frozenset(
         "functions",
         "logit_bias",
         "logprobs",
+        "metadata",
         "modalities",
+        "moderation",
         "n",
         "prediction",
         "presence_penalty",
         "prompt_cache_key",
+        "prompt_cache_options",
         "prompt_cache_retention",
         "safety_identifier",
         "service_tier",
@@ -36,11 +39,14 @@ CHAT_COMPLETIONS: frozenset[str] = frozenset(
 )
 """What OpenAI's chat completions know beside the fields that `GenerationRequest` has itself."""
 
-TO_ANTHROPIC: frozenset[str] = CHAT_COMPLETIONS - {"service_tier"}
+TO_ANTHROPIC: frozenset[str] = CHAT_COMPLETIONS - {"metadata", "service_tier"}
 TO_GEMINI: frozenset[str] = CHAT_COMPLETIONS
 TO_COHERE: frozenset[str] = CHAT_COMPLETIONS - {"frequency_penalty", "presence_penalty", "logprobs"}
 TO_RESPONSES: frozenset[str] = CHAT_COMPLETIONS - {
+    "metadata",
+    "moderation",
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
     "safety_identifier",
     "service_tier",

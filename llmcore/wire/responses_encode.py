@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from llmcore.wire.responses import ResponsesWire
 
 SEALED = "reasoning.encrypted_content"
+MIN_OUTPUT = 16
+"""The least `max_output_tokens` that OpenAI takes."""
 
 
 def response_body(
@@ -101,7 +103,9 @@ def _add_limits(
     _add(wire, warnings, body, "temperature", request.temperature)
     _add(wire, warnings, body, "top_p", request.top_p)
     if request.max_tokens is not None:
-        body["max_output_tokens"] = request.max_tokens
+        body["max_output_tokens"] = max(request.max_tokens, MIN_OUTPUT)
+        if request.max_tokens < MIN_OUTPUT:
+            warnings.changed("max_tokens", f"{request.max_tokens} raised to {MIN_OUTPUT}, the least")
     warnings.dropped("stop", request.stop)
     warnings.dropped("seed", request.seed)
 

@@ -191,7 +191,11 @@ def test_calls_and_results() -> None:
 
 def test_a_message_of_calls_alone_has_no_content() -> None:
     assert "content" not in sent("go", Message.assistant(ToolCall("c", "f")))["messages"][1]
-    assert sent("go", Message.assistant(""))["messages"][1] == {"role": "assistant", "content": ""}
+
+
+def test_empty_messages_are_left_out() -> None:
+    told = sent(Message.system(""), "a", Message.assistant(""), "b")["messages"]
+    assert told == [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]
 
 
 def test_images() -> None:

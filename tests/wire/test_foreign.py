@@ -16,7 +16,7 @@ from llmcore.wire.openai import OpenAIWire
 from llmcore.wire.responses import ResponsesWire
 
 WIRES = [
-    (AnthropicWire(), TO_ANTHROPIC),
+    (AnthropicWire(), TO_ANTHROPIC | {"metadata", "service_tier"}),
     (GeminiWire(), TO_GEMINI),
     (CohereWire(), TO_COHERE),
     (ResponsesWire(), TO_RESPONSES),
@@ -37,3 +37,16 @@ def test_foreign_fields_become_warnings_and_others_pass(
     )
     warned = {warning.parameter for warning in encoded.warnings if warning.parameter.startswith("extra.")}
     assert warned == {f"extra.{name}" for name in foreign}
+
+
+def test_anthropic_gets_its_own_tiers_and_user_and_no_others() -> None:
+    def sent(**extra: object) -> tuple[dict[str, object], list[str]]:
+        encoded = AnthropicWire().encode_generate(GenerationRequest("hi", "m", extra=extra), stream=False)
+        return json.loads(encoded.http.body or b""), [warning.parameter for warning in encoded.warnings]
+
+    body, warned = sent(service_tier="standard_only", metadata={"user_id": "u"})
+    assert (body["service_tier"], body["metadata"], warned) == ("standard_only", {"user_id": "u"}, [])
+    body, warned = sent(service_tier="flex", metadata={"topic": "x"})
+    assert {"service_tier", "metadata"}.isdisjoint(body)
+    assert warned == ["extra.service_tier", "extra.metadata"]
+    assert sent(metadata="u")[1] == ["extra.metadata"]

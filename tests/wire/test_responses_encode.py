@@ -136,6 +136,12 @@ def test_extra_is_laid_over_everything() -> None:
 # ------------------------------------------------------------------------------------------------ messages
 
 
+def test_a_limit_below_the_least_is_raised() -> None:
+    assert sent(max_tokens=1)["max_output_tokens"] == sent(max_tokens=16)["max_output_tokens"] == 16
+    assert warned(max_tokens=1) == ["max_tokens"]
+    assert warned(max_tokens=16) == []
+
+
 def test_leading_system_messages_are_the_instructions() -> None:
     body = sent([Message.system("A"), Message.system("B"), Message.user("Hi"), Message.system("C")])
     assert body["instructions"] == "A\n\nB"

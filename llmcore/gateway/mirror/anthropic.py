@@ -135,6 +135,12 @@ def _keep_all(messages: list[Message], point: CachePoint | None) -> None:
 def _note_lost(body: Mapping[str, Any], lost: Lost) -> None:
     if body.get("mcp_servers"):
         read.fail("mcp_servers", "is run by Anthropic alone; give the server's tools as tools of your own")
+    if body.get("thread") is not None:  # the SDK's tool runner asks for one, and goes on without it
+        read.fail(
+            "thread",
+            "would need a stored conversation, and nothing is stored here; send it whole as `messages`",
+            code="thread_unsupported_request",
+        )
     lost.given(body, _HERE_ONLY)
     lost.others(body, _ALL)
 

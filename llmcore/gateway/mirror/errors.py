@@ -144,10 +144,17 @@ def openai_object(fault: Fault) -> dict[str, object]:
 
 
 def anthropic_object(fault: Fault, request_id: str) -> dict[str, object]:
-    """The whole error body of Anthropic's wire, which is the data of its `error` event too."""
+    """The whole error body of Anthropic's wire, which is the data of its `error` event too.
+
+    `details.error_code` is a word for programs: Anthropic's SDK goes on without a thread where it says so.
+    """
     return {
         "type": "error",
-        "error": {"type": fault.anthropic_type, "message": fault.message},
+        "error": {
+            "type": fault.anthropic_type,
+            "message": fault.message,
+            "details": {"error_code": fault.code},
+        },
         "request_id": request_id,
     }
 

@@ -1,13 +1,13 @@
 """The OpenAI Responses wire as served: `POST /v1/responses`. Nothing is stored, so each request brings its whole history.
 
 What needs a stored answer (`previous_response_id`, `conversation`, `background`, `prompt`) and tools that OpenAI runs
-itself are refused with a sentence; `store: true` is answered without storing, and a warning says so. What no noun of
-ours carries is left out with a warning. Source: the OpenAI OpenAPI specification 2.3 (`CreateResponse`).
+itself are refused with a sentence; `store: true` is answered without storing, and a warning says so. Tiers and hints for
+caches go on to those who know them; what else no noun of ours carries is left out with a warning. Source: the OpenAI OpenAPI specification 2.3 (`CreateResponse`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -68,12 +68,18 @@ _KNOWN = frozenset(
         *("include", "stream", "stream_options", "max_tool_calls", *_REFUSED),
     }
 )
-_HERE_ONLY = (
-    *("context_management", "moderation", "prompt_cache_key", "prompt_cache_options"),
-    *("prompt_cache_retention", "safety_identifier"),
-)
+_HERE_ONLY = ("context_management", "moderation")
+_PASSED: dict[str, Callable[[object, str], object]] = {
+    "prompt_cache_key": read.a_string,
+    "prompt_cache_options": read.an_object,
+    "prompt_cache_retention": read.a_string,
+    "safety_identifier": read.a_string,
+    "service_tier": read.a_string,
+}
+"""What goes on as `extra`: chat completions have the same fields, and other dialects say that they do not."""
+
 _PLAIN = _KNOWN.difference(_REFUSED, ("store", "truncation", "include"))
-_ALL = _KNOWN.union(_HERE_ONLY, ("service_tier", "top_logprobs"))
+_ALL = _KNOWN.union(_HERE_ONLY, _PASSED, ("top_logprobs",))
 _TEXT = frozenset({"format", "verbosity"})
 _SEALED = "reasoning.encrypted_content"
 _CHOICES = ("auto", "none", "required")
@@ -134,8 +140,6 @@ def _note_lost(body: Mapping[str, Any], lost: Lost) -> None:
         lost.note("truncation", "nothing is cut here; a conversation that is too long is an error")
     if any(word != _SEALED for word in read.strings(body, "include") or ()):
         lost.note("include", f"only {_SEALED} is given, and always")
-    if read.string(body, "service_tier") not in {None, "auto", "default"}:
-        lost.note("service_tier")
     if read.integer(body, "top_logprobs", low=0):
         lost.note("top_logprobs")
     lost.given(body, _HERE_ONLY)
@@ -160,7 +164,15 @@ def _request(body: Mapping[str, Any], lost: Lost) -> GenerationRequest:
         response_format=_format(read.obj(body, "text") or _EMPTY, lost),
         reasoning=_reasoning(read.obj(body, "reasoning") or _EMPTY, lost),
         metadata=_metadata(body),
+        extra=_EMPTY if _PASSED.keys().isdisjoint(body) else _passed(body),
     )
+
+
+def _passed(body: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: body[key] for key in _PASSED if body.get(key) not in (None, "auto")}
+    for key, value in found.items():
+        _PASSED[key](value, key)
+    return found
 
 
 def _metadata(body: Mapping[str, Any]) -> dict[str, str]:

@@ -273,6 +273,15 @@ def test_a_mark_on_nothing_is_said_to_be_lost() -> None:
     assert warned(USER, empty, USER) == ["cache_control"]
 
 
+def test_a_thread_is_refused_in_the_word_by_which_the_sdk_goes_on_without_one() -> None:
+    for thread in ({"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}):
+        with pytest.raises(BadRequest) as caught:
+            MIRROR.decode_request(body(thread=thread))
+        said = MIRROR.encode_error(caught.value, request_id="r").body["error"]
+        assert said["details"] == {"error_code": "thread_unsupported_request"}
+    assert warned(thread=None) == []
+
+
 @pytest.mark.parametrize(
     ("mark", "param"),
     [

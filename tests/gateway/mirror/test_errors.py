@@ -53,6 +53,7 @@ def test_each_class_in_the_words_of_both_wires(cls: type[ProviderError]) -> None
     assert other.status == anthropic_status
     assert other.body["type"] == "error"
     assert other.body["error"]["type"] == anthropic_kind
+    assert other.body["error"]["details"] == {"error_code": code}
     assert (other.body["request_id"], other.headers["request-id"]) == ("r", "r")
 
 

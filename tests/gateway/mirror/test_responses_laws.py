@@ -77,7 +77,7 @@ def requests(draw: st.DrawFn) -> GenerationRequest:
         parallel_tool_calls=draw(st.none() | st.booleans()) if tools else None,
         temperature=draw(st.none() | st.floats(0, 2)),
         top_p=draw(st.none() | st.floats(0, 1)),
-        max_tokens=draw(st.none() | st.integers(1, 9999)),
+        max_tokens=draw(st.none() | st.integers(16, 9999)),
         response_format=draw(nouns.formats),
         reasoning=draw(st.none() | st.sampled_from(EFFORTS).map(Reasoning)),
     )

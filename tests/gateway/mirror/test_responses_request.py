@@ -213,15 +213,30 @@ def test_limits_reasoning_and_metadata() -> None:
         ({"store": True}, ["store"]),
         ({"truncation": "auto"}, ["truncation"]),
         ({"include": ["message.output_text.logprobs"]}, ["include"]),
-        ({"service_tier": "flex"}, ["service_tier"]),
         ({"text": {"verbosity": "low"}}, ["text.verbosity"]),
         ({"reasoning": {"effort": "low", "summary": "auto"}}, ["reasoning.summary"]),
-        ({"prompt_cache_key": "k", "brand_new": 1}, ["prompt_cache_key", "brand_new"]),
+        ({"moderation": {"model": "m"}, "brand_new": 1}, ["moderation", "brand_new"]),
         ({"top_logprobs": 2}, ["top_logprobs"]),
     ],
 )
 def test_what_is_lost_is_said(fields: dict[str, Any], lost: list[str]) -> None:
     assert warned(**fields) == lost
+
+
+def test_tiers_and_hints_for_caches_go_on() -> None:
+    passed = {
+        "service_tier": "flex",
+        "prompt_cache_key": "k",
+        "prompt_cache_options": {"mode": "explicit"},
+        "safety_identifier": "s",
+    }
+    assert asked(**passed).extra == passed
+    assert warned(**passed) == []
+    assert asked(service_tier="auto", prompt_cache_key=None).extra == {}
+    for name, value in (("service_tier", 1), ("prompt_cache_key", []), ("prompt_cache_options", "k")):
+        with pytest.raises(BadRequest) as caught:
+            asked(**{name: value})
+        assert caught.value.param == name
 
 
 # ---------------------------------------------------------------------------------------------------- refused
