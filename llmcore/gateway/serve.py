@@ -134,11 +134,15 @@ def answering(told: Told) -> Answering:
 
 
 class Endpoint:
-    """The frame around one kind of call. route: its name in metrics; wire: in the books; media: whether pictures may come."""
+    """The frame around one kind of call. route: its name in metrics; wire: in the books; media: whether pictures may come.
+
+    id_header: the name under which clients of this wire look for the request's id, where it is not `x-request-id`.
+    """
 
     route: str = ""
     wire: str = ""
     media: bool = False
+    id_header: bytes | None = None
 
     def __init__(self, desk: Desk, say_error: SayError) -> None:
         self.desk = desk
@@ -194,8 +198,8 @@ class Endpoint:
             call.ticket = given
             return False
         call.begun, call.status = True, given.status
-        headers = [pair for pair in given.headers if pair[0] != b"x-request-id"]
-        headers += [(b"x-request-id", call.request_id.encode("ascii")), (b"x-llmcore-replayed", b"true")]
+        headers = [pair for pair in given.headers if pair[0] not in {b"x-request-id", self.id_header}]
+        headers += [*self._ids(call), (b"x-llmcore-replayed", b"true")]
         await answer(call.send, given.status, given.body, headers)
         return True
 
@@ -247,6 +251,13 @@ class Endpoint:
 
     # ------------------------------------------------------------------------------- after the model
 
+    def _ids(self, call: Call) -> RawHeaders:
+        """The request's id, under each name by which clients know it."""
+        said = call.request_id.encode("ascii")
+        if self.id_header is None:
+            return [(b"x-request-id", said)]
+        return [(b"x-request-id", said), (self.id_header, said)]
+
     def headers(
         self,
         call: Call,
@@ -255,7 +266,7 @@ class Endpoint:
         kind: tuple[bytes, bytes],
     ) -> RawHeaders:
         """The head of a good answer."""
-        headers: RawHeaders = [kind, (b"x-request-id", call.request_id.encode("ascii")), *COMMON]
+        headers: RawHeaders = [kind, *self._ids(call), *COMMON]
         if who is not None:
             if who.provider:
                 headers.append((b"x-llmcore-provider", header_text(who.provider)))

@@ -22,6 +22,7 @@ from llmcore.provider import Answering, EventStream
 from llmcore.types import Finished, GenerationRequest
 
 PREFIXES = {"openai": "chatcmpl-", "responses": "resp_", "anthropic": "msg_"}
+ID_HEADERS = {"anthropic": b"request-id"}
 
 
 class Generation(Endpoint):
@@ -33,6 +34,7 @@ class Generation(Endpoint):
         super().__init__(desk, mirror.encode_error)
         self.route: str = route
         self.wire: str = mirror.name
+        self.id_header = ID_HEADERS.get(mirror.name)
         self._mirror = mirror
         self._prefix = PREFIXES.get(mirror.name, "")
 

@@ -85,3 +85,15 @@ def test_what_is_kept_is_bounded_and_ends() -> None:
     assert isinstance(repeats.begin("u", "r", "1", b""), Ticket)
     now[0] = 86401.0
     assert isinstance(repeats.begin("u", "r", "9", b""), Ticket)
+
+
+async def test_a_replayed_message_bears_the_new_id_under_both_names() -> None:
+    on = stage(Answer("first"))
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "?"}]}
+    async with client(on) as http:
+        first = await http.post("/v1/messages", json=body, headers=HEADERS)
+        again = await http.post("/v1/messages", json=body, headers=HEADERS)
+    assert first.headers["request-id"] == first.headers["x-request-id"]
+    assert again.headers["x-llmcore-replayed"] == "true"
+    assert again.headers.get_list("request-id") == [again.headers["x-request-id"]]
+    assert again.headers["request-id"] != first.headers["request-id"]
