@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -390,8 +390,8 @@ class _Lease:
         self._shared = shared
         self._open = True
 
-    async def open(self, call: Call, timeouts: Timeouts) -> Reply:
-        return await self._shared.transport.open(call, timeouts)
+    def open(self, call: Call, timeouts: Timeouts) -> Awaitable[Reply]:
+        return self._shared.transport.open(call, timeouts)
 
     def drop(self) -> None:
         """Give the lease back although the transport may have no other holder left."""

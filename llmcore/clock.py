@@ -59,6 +59,13 @@ class SystemClock:
         return alarms.set(seconds, callback)
 
 
+def on_loop(clock: Clock, instant: float) -> float:
+    """An instant of `clock` on the event loop's own clock, by which scopes have their deadlines."""
+    if type(clock) is SystemClock:
+        return instant
+    return anyio.current_time() + instant - clock.now()
+
+
 def wall_clock() -> float:
     """Seconds since the epoch; only to read a vendor's absolute dates where it sends no Date header."""
     return time.time()

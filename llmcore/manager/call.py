@@ -15,6 +15,7 @@ import anyio
 from attrs import evolve
 
 from llmcore.check import readdressed
+from llmcore.clock import on_loop
 from llmcore.errors import (
     AuthenticationError,
     ContentFilterError,
@@ -116,12 +117,12 @@ class Call(Generic[Q, T]):
         words = f"{self.refused_by} refused by policy; another provider answered"
         return (RequestWarning("allow_policy_fallback", words),)
 
-    async def run(self) -> Won[T]:
+    def run(self) -> Awaitable[Won[T]]:
         """The attempt that answered. Raises what the caller shall see: ProviderError or AllProvidersFailed."""
         step = self._plan.first()
         if step is None:
             raise self.candidates.refusal(self._manager.name)
-        return await self._run(step)
+        return self._run(step)
 
     async def resume(self, error: ProviderError, why: Literal["restart", "continue", "splice"]) -> Won[T]:
         """Somebody who goes on where the answer broke off. Raises `error`, or what the others failed with."""
@@ -155,7 +156,7 @@ class Call(Generic[Q, T]):
         raise self.trail.final(self._manager.name)
 
     def _new_lane(self, now: float) -> Lane:
-        lane = Lane(now, self._manager.loop_time(self.ends))
+        lane = Lane(now, on_loop(self._clock, self.ends))
         self._lanes.append(lane)
         return lane
 

@@ -280,12 +280,6 @@ class ProviderManager:
         usual = None if line is None else line.pulse.p95()
         return floor if usual is None else max(floor, 3 * usual)
 
-    def loop_time(self, instant: float) -> float:
-        """The instant on the event loop's clock, which is ours unless another one was handed in."""
-        if type(self.clock) is SystemClock:
-            return instant
-        return anyio.current_time() + instant - self.clock.now()
-
     def alarm(self, group: Group | None, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` after `seconds`; what is returned stops that."""
         if self._set_alarm is not None and (stop := self._set_alarm(seconds, callback)) is not None:
@@ -378,12 +372,12 @@ class ProviderManager:
         return fleet.guards[fleet.names.index(name)]
 
 
-async def _generate(visit: Visit, request: GenerationRequest) -> GenerationResponse:
-    return await visit.provider.generate(request)
+def _generate(visit: Visit, request: GenerationRequest) -> Awaitable[GenerationResponse]:
+    return visit.provider.generate(request)
 
 
-async def _embed(visit: Visit, request: EmbeddingRequest) -> EmbeddingResponse:
-    return await visit.provider.embed(request)
+def _embed(visit: Visit, request: EmbeddingRequest) -> Awaitable[EmbeddingResponse]:
+    return visit.provider.embed(request)
 
 
 def _first(names: Sequence[str], name: str, ranked: Iterable[Choice]) -> Iterator[Choice]:

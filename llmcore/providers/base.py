@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from decimal import Decimal
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
-from anyio import CancelScope, current_effective_deadline, current_time
+from anyio import CancelScope, current_effective_deadline
 from attrs import evolve
 
 from llmcore._version import __version__
 from llmcore.check import amended, as_embedding_request, as_generation_request, new_request
-from llmcore.clock import Clock, SystemClock
+from llmcore.clock import Clock, SystemClock, on_loop
 from llmcore.config import KeyConfig, ProviderConfig, Routing, Timeouts
 from llmcore.errors import (
     InvalidRequestError,
@@ -53,6 +53,7 @@ FIRST_TOKEN = 60.0
 LOCAL_FIRST_TOKEN = 300.0
 UNLIMITED = nullcontext()
 
+P = ParamSpec("P")
 Q = TypeVar("Q", GenerationRequest, EmbeddingRequest)
 R = TypeVar("R", GenerationResponse, EmbeddingResponse)
 Pricer = Callable[[str | None, Usage], Decimal | None]
@@ -173,7 +174,7 @@ class HttpProvider:
         began = self.clock.now()
         self.meter.started()
         try:
-            with self._within(None):
+            with self._within(None, began):
                 models = await leaf._list_models()
                 self.meter.succeeded(self.clock.now() - began)
                 return models
@@ -209,10 +210,10 @@ class HttpProvider:
         error.failover = deadline is None or deadline > limit
         return error
 
-    def encode(self, encoder: Callable[[], Encoded]) -> Encoded:
+    def encode(self, encoder: Callable[P, Encoded], *args: P.args, **named: P.kwargs) -> Encoded:
         """What `encoder` makes; text or extra fields that cannot be put into JSON are the request's fault."""
         try:
-            return encoder()
+            return encoder(*args, **named)
         except ProviderError as error:
             error.phase = "encode"
             raise
@@ -319,7 +320,7 @@ class HttpProvider:
         return amended(request, model=model, max_tokens=max_tokens, temperature=temperature, extra=extra)
 
     async def _generate(self, request: GenerationRequest, trace: Trace) -> GenerationResponse:
-        encoded = self.encode(lambda: self.wire.encode_generate(request, stream=False))
+        encoded = self.encode(self.wire.encode_generate, request, stream=False)
         trace.warnings = encoded.warnings
         body, headers = await self.exchange.fetch(encoded.http, trace)
         trace.request_id = self.wire.request_id(headers)
@@ -370,7 +371,7 @@ class HttpProvider:
         began = self.clock.now()
         self.meter.started()
         try:
-            with self._within(asked.deadline):
+            with self._within(asked.deadline, began):
                 return self._done(await work(asked, trace), trace, began)
             raise self.total_timeout(asked.deadline)
         except ProviderError as error:
@@ -379,12 +380,12 @@ class HttpProvider:
             self.meter.broke_off(exc)
             raise
 
-    def _within(self, deadline: float | None) -> AbstractContextManager[object]:
+    def _within(self, deadline: float | None, began: float) -> AbstractContextManager[object]:
         """The limit of one call; none of our own where the caller's ends sooner. Raises TotalTimeout where no time is left."""
         limit = self.limit(deadline)
         if limit <= 0:
             raise self.total_timeout(deadline)
-        ends = current_time() + limit
+        ends = on_loop(self.clock, began + limit)
         return UNLIMITED if current_effective_deadline() <= ends else CancelScope(deadline=ends)
 
     def _done(self, response: R, trace: Trace, began: float) -> R:

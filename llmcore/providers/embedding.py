@@ -12,7 +12,7 @@ from llmcore.providers.exchange import Exchange, Trace
 from llmcore.types import EmbeddingRequest, EmbeddingResponse, Usage
 from llmcore.wire.base import Encoded, Wire
 
-Encoder = Callable[[Callable[[], Encoded]], Encoded]
+Encoder = Callable[[Callable[[EmbeddingRequest], Encoded], EmbeddingRequest], Encoded]
 
 MAX_PARALLEL = 4
 
@@ -50,7 +50,7 @@ async def embed_all(
 async def _embed(
     exchange: Exchange, wire: Wire, request: EmbeddingRequest, encode: Encoder, trace: Trace
 ) -> EmbeddingResponse:
-    encoded = encode(lambda: wire.encode_embed(request))
+    encoded = encode(wire.encode_embed, request)
     body, _ = await exchange.fetch(encoded.http, trace)
     response = wire.decode_embed(body, request)
     return (

@@ -84,7 +84,7 @@ class LeafStream:
         try:
             if self._ends <= self._began:
                 raise leaf.total_timeout(self._request.deadline)
-            encoded = leaf.encode(lambda: leaf.wire.encode_generate(self._request, stream=True))
+            encoded = leaf.encode(leaf.wire.encode_generate, self._request, stream=True)
             self._warnings = encoded.warnings
             with anyio.move_on_after(self._patience(self._began)) as scope:
                 await self._start(encoded.http)

@@ -50,11 +50,12 @@ class Connection(asyncio.Protocol):
 
     # ------------------------------------------------------------------------------------- what a call does
 
-    async def ask(self, request: Outgoing, write: float) -> None:
+    async def ask(self, request: Outgoing, write: float, *, kept: bool = False) -> bool:
         """Send the request and wait until the headers of its answer are in. Raises ProviderError; then the socket is closed.
 
         An answer that comes before the request is wholly sent is taken. write: seconds in which the other side must take
-        something of what is sent.
+        something of what is sent. kept: it has served before; where it turns out dead before any byte of an answer, that
+        is no error but False.
         """
         reader = self.reader
         reader.begin(bodiless=request.bodiless)
@@ -68,6 +69,8 @@ class Connection(asyncio.Protocol):
                 await self._send(request.rest)
             while not reader.head:
                 if self.fault is not None:
+                    if kept and self.fault == "closed" and not self.heard:
+                        return False
                     raise self.error("headers")
                 await self._wait(0)
         except BaseException:
@@ -76,15 +79,6 @@ class Connection(asyncio.Protocol):
         if self._write_timer is not None:
             self._stop_timer()
             self._unsent = True
-
-    async def serves_again(self, request: Outgoing, write: float) -> bool:
-        """As `ask` on a kept connection, but False where it turns out dead before any byte of an answer."""
-        try:
-            await self.ask(request, write)
-        except ConnectionReset:
-            if self.heard or self.fault != "closed":
-                raise
-            return False
         return True
 
     async def next(self) -> bytes:

@@ -50,7 +50,7 @@ class FastTransport:
             if pool.shut:  # while it waited
                 raise closed_by_us("connect")
             connection = pool.take(route.key)
-            if connection is None or not await connection.serves_again(request, timeouts.write):
+            if connection is None or not await connection.ask(request, timeouts.write, kept=True):
                 connection = await self._connected(pool, route, timeouts)
                 await connection.ask(request, timeouts.write)
         except BaseException as exc:  # noqa: BLE001 - raised again, without the frames that hold the request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from llmcore.errors import ConnectionReset, MalformedResponseError, ProviderError
@@ -167,15 +167,20 @@ def decoder_for(encoding: str | None) -> Decompressor | None:
     )
 
 
-def joined_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def joined_headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Names in lower case; those that come more than once joined by ", ". Raises MalformedResponseError beyond the caps."""
-    headers: dict[str, str] = {}
-    size = count = 0
-    for raw_name, raw_value in raw:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
-        size += len(name) + len(value)
-        count += 1
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    if count > MAX_HEADERS or size > MAX_HEADER_BYTES:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1").strip(" \t") for name, value in raw}
+    if len(headers) < len(raw):
+        _join_repeated(headers, raw)
+    size = sum(map(len, headers)) + sum(map(len, headers.values()))
+    if len(raw) > MAX_HEADERS or size > MAX_HEADER_BYTES:
         raise MalformedResponseError("the headers of the answer are too many or too large", phase="headers")
     return headers
+
+
+def _join_repeated(headers: dict[str, str], raw: Sequence[tuple[bytes, bytes]]) -> None:
+    """Give each name all of its values, in the order of coming."""
+    values: dict[str, list[str]] = {name: [] for name in headers}
+    for name, value in raw:
+        values[name.decode("latin-1").lower()].append(value.decode("latin-1").strip(" \t"))
+    headers.update((name, ", ".join(found)) for name, found in values.items())

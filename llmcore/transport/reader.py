@@ -32,10 +32,9 @@ class Reader:
     __slots__ = (
         "_barren",
         "_bodiless",
-        "_count",
+        "_fed",
         "_interim",
         "_parser",
-        "_size",
         "broken",
         "complete",
         "head",
@@ -62,12 +61,13 @@ class Reader:
         self.keeps: bool = False
         self._bodiless = bodiless
         self._interim = False
-        self._count = self._size = self._barren = 0
+        self._fed = self._barren = 0
 
     def feed(self, data: bytes) -> None:
         """Never raises for what a server says; `broken` tells."""
         before = len(self.pieces)
         self._interim = False
+        self._fed += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as exc:
@@ -103,6 +103,15 @@ class Reader:
         else:
             self.broken = True
 
+    def _too_much(self) -> bool:
+        """Whether the headers are more than is taken. What is fed without an end to them is bounded in `feed`."""
+        if len(self.raw) > MAX_HEADERS:
+            return True
+        if self._fed <= MAX_LINE:
+            return False
+        sizes = [len(name) + len(value) for name, value in self.raw]
+        return max(sizes, default=0) > MAX_LINE or sum(sizes) > MAX_HEADER_BYTES
+
     def _framed(self) -> bool:
         codings = b",".join(value for name, value in self.raw if name.lower() == _FRAMING)
         if codings:
@@ -116,22 +125,16 @@ class Reader:
             raise _Refused
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Of the head or of the trailers, which are counted and forgotten."""
-        size = len(name) + len(value)
-        self._size += size
-        self._count += 1
-        if size > MAX_LINE or self._size > MAX_HEADER_BYTES or self._count > MAX_HEADERS:
-            raise _Refused
+        """Of the head or of the trailers, which are forgotten."""
         if not self.head:
             self.raw.append((name, value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status < 100 or status == 101:
+        if status < 100 or status == 101 or self._too_much():
             raise _Refused
         if status < 200:
             self.raw.clear()
-            self._count = self._size = 0
             self._interim = True
             return
         self.status = status

@@ -135,7 +135,7 @@ def test_whatever_comes_while_idle_ends_it(end: str) -> None:
         assert connection.fault == "closed"
         assert not connection.silent()
         assert notes.aborted == 1
-        assert not await connection.serves_again(request(), 1.0)
+        assert not await connection.ask(request(), 1.0, kept=True)
         assert notes.sent == b""
 
     run(test)
