@@ -83,7 +83,7 @@ FAILOVER = [
 PROVIDERS = [
     Case(
         f"providers-{count}-c{width}", f"{count} providers, {width} in flight", "providers", "cpu_us", "µs",
-        settings={"concurrency": width}, providers=count,
+        settings={"concurrency": width}, providers=count, seconds=0.9,
     )
     for width in (1, 64)
     for count in (2, 10, 50, 200)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from benchmarks.cases import CASES, FAILOVER
 from benchmarks.report import number
 from benchmarks.results import Results
-from benchmarks.roster import BARE_LOOP, EVERYTHING, MANAGER, RAW
+from benchmarks.roster import BARE_LOOP, EVERYTHING, MANAGER, MANAGER_RARE_GC, RAW
 
 OURS, FLOOR, OTHERS, INK = "#d9480f", "#4a6fa5", "#adb5bd", "#343a40"
 STYLE: dict[Any, Any] = {
@@ -208,6 +208,11 @@ def growth(results: Results) -> Figure | None:
             ("raw asyncio", RAW, FLOOR),
         )
     }
+    by_calls["gc threshold 50,000"] = (
+        OURS,
+        "o:",
+        [(width, f"in-flight-{width}", MANAGER_RARE_GC) for width in (1, 64, 256, 1000, 2000)],
+    )
     if not all(
         any(
             results.samples.get(case, {}).get(client)

@@ -7,6 +7,7 @@ from statistics import median
 
 from benchmarks.cases import CASES, Case
 from benchmarks.figures import difference
+from benchmarks.reasons import PROFILE, REASONS
 from benchmarks.results import Results
 from benchmarks.roster import EVERYTHING, LEAF, MANAGER, RAW, ROSTER
 from benchmarks.targets import Verdict, verdicts
@@ -64,7 +65,21 @@ def targets(results: Results) -> str:
     body = [[verdict.target, _shown(verdict), _limit(verdict), _judged(verdict)] for verdict in found]
     met = sum(bool(verdict.met) for verdict in found)
     head = f"## Targets: {met} of {len(found)} met\n\n"
-    return head + rows(["target, llmcore manager of 2", "measured", "limit", ""], body)
+    table = rows(["target, llmcore manager of 2", "measured", "limit", ""], body)
+    return f"{head}{table}{reasons(results, found)}"
+
+
+def reasons(results: Results, found: list[Verdict]) -> str:
+    """Where it goes, for what was missed; each reason once."""
+    missed = {
+        verdict.profiled: verdict.target for verdict in reversed(found) if verdict.missed_by is not None
+    }
+    lines = [
+        f"* {missed[key]}: {reason(results)}."
+        for key, reason in REASONS.items()
+        if missed.get(key) is not None
+    ]
+    return "\n".join(["", f"Where it goes ({PROFILE}):", "", *lines, ""]) if lines else ""
 
 
 def _shown(verdict: Verdict) -> str:

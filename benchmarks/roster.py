@@ -60,6 +60,7 @@ RAW = "raw asyncio"
 LEAF = "llmcore leaf, fast"
 MANAGER = "llmcore manager of 2, fast"
 EVERYTHING = "llmcore manager of 2, everything on"
+MANAGER_RARE_GC = "llmcore manager of 2, gc threshold 50,000"
 MANAGER_HTTPX = "llmcore manager of 2, httpx"
 OPENAI = "openai SDK"
 PYDANTIC_AI = "pydantic-ai direct"
@@ -78,6 +79,7 @@ ROSTER = [
     Entry("leaf", LEAF, OURS, "ours:leaf", quick=True),
     Entry("manager", MANAGER, OURS, "ours:manager", "llmcore", CALLS | GROWTH, quick=True),
     Entry("everything", EVERYTHING, OURS, "ours:manager_everything", None, CALLS | GROWTH, quick=True),
+    Entry("manager-rare-gc", MANAGER_RARE_GC, OURS, "ours:manager_rare_gc", None, frozenset({"in-flight"})),
     Entry("manager-httpx", MANAGER_HTTPX, OURS, "ours:manager_httpx"),
     Entry("pyreqwest", "pyreqwest", "pyreqwest", "http_libraries:Pyreqwest", "pyreqwest.client"),
     Entry("aiohttp", "aiohttp", "aiohttp", "http_libraries:Aiohttp", "aiohttp"),

@@ -19,13 +19,14 @@ STRAIGHT_MS = 0.2
 
 @dataclass(frozen=True)
 class Verdict:
-    """figure: None where the run did not measure it. at: "most" or "least" what `limit` is."""
+    """figure: None where the run did not measure it. at: "most" or "least" what `limit` is. profiled: its reason, in `reasons`."""
 
     target: str
     figure: float | None
     limit: float
     unit: str
     at: Literal["most", "least"] = "most"
+    profiled: str | None = None
 
     @property
     def met(self) -> bool | None:
@@ -61,7 +62,9 @@ def _times(results: Results, case: str, above: str, below: str) -> float | None:
 def _generate(results: Results) -> Iterator[Verdict]:
     for case, raw, openai, router in (("generate-1", 3, 6, 18), ("generate-64", 5, 9, 24)):
         title = CASES[case].title
-        yield Verdict(f"{title}: CPU beside raw asyncio", _times(results, case, MANAGER, RAW), raw, "times")
+        beside = _times(results, case, MANAGER, RAW)
+        why = "beside raw" if case == "generate-1" else None
+        yield Verdict(f"{title}: CPU beside raw asyncio", beside, raw, "times", profiled=why)
         for peer, factor in ((OPENAI, openai), (ROUTER, router)):
             times = _times(results, case, peer, MANAGER)
             yield Verdict(f"{title}: {peer} takes", times, factor, "times", "least")
@@ -85,7 +88,11 @@ def _embeddings(results: Results) -> Iterator[Verdict]:
     for encoding, limit in (("float", 4.5), ("base64", 2.0)):
         taken = results.median(f"embed-{encoding}", MANAGER, "cpu_us")
         yield Verdict(
-            f"64 vectors of 1536 as {encoding}: CPU", None if taken is None else taken / 1e3, limit, "ms"
+            f"64 vectors of 1536 as {encoding}: CPU",
+            None if taken is None else taken / 1e3,
+            limit,
+            "ms",
+            profiled="floats" if encoding == "float" else None,
         )
 
 
@@ -115,9 +122,10 @@ def _growth(results: Results) -> Iterator[Verdict]:
         steepest = _steepest(
             results, f"providers-2-c{width}", (f"providers-{n}-c{width}" for n in (10, 50, 200))
         )
-        yield Verdict(f"2 to 200 providers, {width} in flight: most CPU beside 2", steepest, FLAT, "times")
+        target = f"2 to 200 providers, {width} in flight: most CPU beside 2"
+        yield Verdict(target, steepest, FLAT, "times", profiled="providers")
     steepest = _steepest(results, "in-flight-64", (f"in-flight-{width}" for width in (256, 1000, 2000)))
-    yield Verdict("64 to 2,000 in flight: most CPU beside 64", steepest, FLAT, "times")
+    yield Verdict("64 to 2,000 in flight: most CPU beside 64", steepest, FLAT, "times", profiled="in flight")
 
 
 def _steepest(results: Results, least: str, others: Iterable[str]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any, Literal
 
 import llmcore
@@ -84,6 +85,12 @@ def manager_everything(setting: Setting) -> Llmcore:
     fallback = llmcore.FallbackConfig(strategy="latency", hedge_after=5.0, mid_stream="restart")
     config = llmcore.LlmConfig(configured(setting, "fast", **EVERYTHING), fallback=fallback)
     return Llmcore(llmcore.create_manager(config), setting)
+
+
+def manager_rare_gc(setting: Setting) -> Llmcore:
+    """As `manager`, in a process that looks for garbage less often, as one with thousands of calls in flight should."""
+    gc.set_threshold(50_000)
+    return manager(setting)
 
 
 def manager_httpx(setting: Setting) -> Llmcore:

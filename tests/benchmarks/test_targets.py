@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.reasons import REASONS
 from benchmarks.report import number, report
 from benchmarks.results import Results
 from benchmarks.roster import MANAGER, OPENAI, RAW, ROUTER
@@ -89,3 +90,16 @@ def test_results_survive_the_file(tmp_path: Path) -> None:
 )
 def test_numbers_show_what_counts(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_a_miss_says_where_it_goes() -> None:
+    found = Results(MACHINE, "today")
+    for client, few, many in ((RAW, 20.0, 30.0), (MANAGER, 100.0, 180.0)):
+        found.add("in-flight-64", client, 0, {"cpu_us": few})
+        found.add("in-flight-2000", client, 0, {"cpu_us": many})
+    page = report(found)
+    assert "raw grew 1.5 times, we 1.8 times, and not measured with" in page
+
+
+def test_every_reason_belongs_to_a_target() -> None:
+    assert {verdict.profiled for verdict in verdicts(Results(MACHINE, "today"))} - {None} == REASONS.keys()
