@@ -17,6 +17,7 @@ from llmcore.gateway.api.fields import given, known, maybe, text
 from llmcore.gateway.api.frame import Context, Reply
 from llmcore.gateway.api.services import Services
 from llmcore.gateway.api.table import Route
+from llmcore.gateway.backend import KindInfo
 from llmcore.gateway.errors import BadRequest, Forbidden
 from llmcore.gateway.mirror import read
 from llmcore.gateway.store import SYSTEM, UNSET, LlmSettings, SettingsChange, Unset
@@ -107,10 +108,10 @@ class SettingsApi:
         services, owner = self._services, owner_of(context)
         change, key, expected = read_change(context.body)
         before = await services.store.settings.get(owner)
-        if before is None and not given(change.provider):
+        if not given(change.provider) and (replace or before is None):
             raise BadRequest("provider: is missing", param="provider", code="missing_required_parameter")
         after = changed(before, owner, cleared(change) if replace else change, services.desk.wall())
-        change = normal(services, context, after, change, before)
+        change = normal(services, context, after, change, before, key)
         saved = await save_settings(
             services.store,
             services.vault,
@@ -141,19 +142,28 @@ def normal(
     kind = services.choices.kind(after.provider)
     names = {one.name for one in services.desk.backend.providers()}
     if kind is None and after.provider not in names:
-        kinds = sorted(one.kind for one in services.desk.backend.kinds())
-        raise BadRequest(f"provider: {after.provider[:60]!r} is none of {', '.join(kinds)}", param="provider")
+        kinds = {one.kind for one in services.desk.backend.kinds()}
+        known_ones = ", ".join(sorted(kinds | names))
+        raise BadRequest(f"provider: {after.provider[:60]!r} is none of {known_ones}", param="provider")
+    if kind is None and isinstance(key, Secret):
+        raise BadRequest(
+            "api_key: a system provider has its own key; choose its kind to use yours", param="api_key"
+        )
+    config = services.desk.config
+    rules = Rules(kind is not None and kind.local, frozenset(config.local_servers), config.allow_http)
     if after.base_url is None:
         return change
     unchanged = before is not None and before.base_url == after.base_url and before.provider == after.provider
-    config = services.desk.config
+    key: Secret | Unset | None = UNSET,
     if not unchanged and not context.principal.admin and not config.users_set_base_url:
         raise Forbidden("base_url: only administrators may enter an address here", code="address_not_allowed")
     if kind is None:
         raise BadRequest("base_url: a system provider has its own address", param="base_url")
-    rules = Rules(kind.local, frozenset(config.local_servers), config.allow_http)
     return evolve(change, base_url=checked(after.base_url, rules).url)
 
+        kept = after.key is not None and key is UNSET
+        if kind is not None and (isinstance(key, Secret) or kept or not kind.key_required):
+            _check_usual(kind, rules)
 
 def shown(services: Services, settings: LlmSettings | None) -> dict[str, Any]:
     if settings is None:
@@ -165,6 +175,14 @@ def shown(services: Services, settings: LlmSettings | None) -> dict[str, Any]:
         "embedding_model": settings.embedding_model,
         "base_url": settings.base_url,
         "api_key_set": settings.key is not None,
+def _check_usual(kind: KindInfo, rules: Rules) -> None:
+    """Whether a provider of one's own can be where its kind usually is. Raises BadRequest."""
+    if kind.needs_base_url:
+        raise BadRequest(f"base_url: {kind.label} has no usual address; enter yours", param="base_url")
+    if kind.base_url is not None:
+        checked(kind.base_url, rules)
+
+
         "api_key_last4": settings.key.last4 if settings.key else None,
         "temperature": settings.temperature,
         "max_tokens": settings.max_tokens,

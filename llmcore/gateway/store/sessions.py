@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import RowMapping, case, delete, insert, null, select, update
 
 from llmcore.gateway.store.connection import AsyncConnection
 from llmcore.gateway.store.cursor import page
@@ -78,13 +78,18 @@ class Sessions:
         settings: Mapping[str, Any] | Unset = UNSET,
         agents: Iterable[SessionAgent] | Unset = UNSET,
     ) -> ChatSession | None:
-        """Change what is given (switch the provider, say); `agents` are replaced as a whole. None for another's session."""
+        """Change what is given; `agents` are replaced as a whole. None for another's session.
+
+        A model belongs to its provider: where another one is given without a model, the session has none of its own.
+        """
         said = {"title": title, "provider": provider, "model": model}
         values: dict[str, Any] = {name: value for name, value in said.items() if value is not UNSET}
         values["updated_at"] = now
         if settings is not UNSET:
             values["settings"] = dict(settings)
         table = chat_sessions
+        if provider is not UNSET and model is UNSET:
+            values["model"] = case((table.c.provider == provider, table.c.model), else_=null())
         mine = update(table).where(table.c.id == session_id, table.c.user_id == user_id)
         async with self._database.write() as connection:
             if (await connection.execute(mine.values(values))).rowcount == 0:

@@ -74,15 +74,20 @@ def _values(settings: LlmSettings) -> dict[str, Any]:
 
 
 def changed(settings: LlmSettings | None, user_id: str, change: SettingsChange, now: float) -> LlmSettings:
-    """What `settings` become by `change`: the next version, without the key where provider or address are others."""
+    """What `settings` become by `change`: the next version, without the key where provider or address are others.
+
+    Another provider leaves nothing of the one before: without a word on them, model and address are its usual ones.
+    """
     if settings is None:
         if change.provider is UNSET:
             msg = "provider is missing"
             raise StoreInvalid(msg)
         settings = LlmSettings(user_id, change.provider, 0, now)
     names = ("provider", "model", "embedding_model", "base_url", "temperature", "max_tokens")
-    said = {name: getattr(change, name) for name in names}
-    after = evolve(settings, **{name: value for name, value in said.items() if value is not UNSET})
+    said = {name: value for name in names if (value := getattr(change, name)) is not UNSET}
+    if said.get("provider", settings.provider) != settings.provider:
+        said = {"model": None, "embedding_model": None, "base_url": None} | said
+    after = evolve(settings, **said)
     moved = (after.provider, after.base_url) != (settings.provider, settings.base_url)
     key = change.key if change.key is not UNSET else None if moved else settings.key
     return evolve(

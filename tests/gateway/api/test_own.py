@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from llmcore.gateway.backend import KindInfo
 from llmcore.gateway.config import GatewayConfig
 from llmcore.testing import ScriptedProvider
 from tests.gateway.standin import question
@@ -64,6 +65,44 @@ async def test_t04_the_key_goes_with_its_address(tmp_path: Path, change: dict[st
         before = await on.store.settings.get(on.people["admin"].user.id)
         assert before is not None
         assert before.key is None
+
+
+async def test_another_provider_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
+    own = {"provider": "openai", "api_key": KEY, "model": "x", "base_url": "https://llm.example.org/v1"}
+    async with whole(tmp_path) as on, on.http("admin") as http:
+        await http.put(ME, json={**own, "temperature": 0.3})
+        after = (await http.patch(ME, json={"provider": "a"})).json()
+        assert (after["provider"], after["model"], after["base_url"]) == ("a", None, None)
+        assert after["temperature"] == 0.3
+        after = (await http.patch(ME, json={"provider": "a", "model": "y"})).json()
+        assert after["model"] == "y"
+        assert (await http.patch(ME, json={"provider": "a"})).json()["model"] == "y"
+        made = (await http.post("/api/sessions", json={"provider": "openai", "model": "x"})).json()
+        at = f"/api/sessions/{made['id']}"
+        assert (await http.patch(at, json={"provider": "openai"})).json()["model"] == "x"
+        assert (await http.patch(at, json={"provider": "a"})).json()["model"] is None
+        assert (await http.patch(at, json={"provider": "openai", "model": "z"})).json()["model"] == "z"
+
+
+async def test_settings_are_replaced_with_a_provider_only(tmp_path: Path) -> None:
+    async with whole(tmp_path) as on, on.http("alice") as http:
+        await http.put(ME, json={"provider": "a", "model": "x"})
+        assert (await http.put(ME, json={"temperature": 0.3})).status_code == 400
+        assert (await http.get(ME)).json()["model"] == "x"
+        assert on.people
+
+
+async def test_what_can_never_answer_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = (
+        KindInfo("ollama", "Ollama", local=True, base_url="http://localhost:9", key_required=False),
+        KindInfo("azure", "Azure", needs_base_url=True),
+    )
+    async with whole(tmp_path) as on, on.http("admin") as http:
+        monkeypatch.setattr(on.backend, "kinds", lambda: kinds)
+        for body in ({"provider": "ollama"}, {"provider": "azure", "api_key": KEY}):
+            reply = await http.put(ME, json=body)
+            assert (reply.status_code, reply.json()["error"]["param"]) == (400, "base_url")
+        assert (await http.put(ME, json={"provider": "azure"})).status_code == 200
 
 
 async def test_t04_a_test_sends_the_stored_key_to_its_own_address_alone(tmp_path: Path) -> None:
@@ -129,6 +168,7 @@ async def test_settings_that_others_changed_meanwhile(tmp_path: Path) -> None:
         ({"provider": "a", "model": "two\nlines"}, "model"),
         ({"provider": "openai", "api_key": ""}, "api_key"),
         ({"provider": "a", "base_url": "https://example.org"}, "base_url"),
+        ({"provider": "a", "api_key": "sk-of-ones-own"}, "api_key"),
     ],
 )
 async def test_bad_settings_are_refused_with_their_place(
