@@ -12,8 +12,6 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import evolve, frozen
 
-from llmcore.check import check_schema
-from llmcore.errors import InvalidRequestError
 from llmcore.gateway.mirror import read
 from llmcore.gateway.mirror.anthropic_blocks import Turns, cache_point
 from llmcore.gateway.mirror.anthropic_encode import message_of
@@ -161,12 +159,7 @@ def _tool(tool: dict[str, Any], at: str, lost: Lost) -> Tool:
         )
     lost.given(tool, _TOOL_HERE_ONLY, "tools")
     lost.others(tool, _TOOL_ALL, "tools")
-    schema = read.need_obj(tool, "input_schema", at)
-    try:
-        check_schema(schema, f"{at}.input_schema", top="object")
-    except InvalidRequestError as exc:
-        path, _, sentence = exc.message.partition(": ")
-        read.fail(path, sentence, code="invalid_value")
+    schema = read.schema(read.need_obj(tool, "input_schema", at), f"{at}.input_schema", top="object")
     return Tool(
         read.need_string(tool, "name", at),
         read.string(tool, "description", at) or "",

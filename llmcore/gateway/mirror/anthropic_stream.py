@@ -1,7 +1,6 @@
 """Anthropic Messages from the server's side: the events of a stream, `message_start` to `message_stop`.
 
-A block ends where another begins. A tool call alone may stay open beside others until its arguments are whole, since
-some vendors write calls side by side. `message_start` must bear two numbers that nobody knows yet: they are 0 there,
+Which events are written when, `block_stream.BlockStream` says. `message_start` must bear two numbers that nobody knows yet: they are 0 there,
 and the true ones come with `message_delta` (where the input was never counted, it is left out of it).
 """
 
@@ -9,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmcore.errors import StreamInterruptedError
 from llmcore.gateway.mirror.anthropic_blocks import ORIGIN
 from llmcore.gateway.mirror.anthropic_encode import (
     Block,
@@ -22,7 +20,7 @@ from llmcore.gateway.mirror.anthropic_encode import (
     usage_of,
 )
 from llmcore.gateway.mirror.base import Failure
-from llmcore.gateway.mirror.calls import TAKEN_BACK, OpenCall
+from llmcore.gateway.mirror.block_stream import BlockStream, OpenCall
 from llmcore.gateway.mirror.errors import anthropic_error
 from llmcore.gateway.mirror.marks import Mark
 from llmcore.gateway.mirror.sse import dumps, event
@@ -32,13 +30,11 @@ from llmcore.types import (
     Finished,
     Opaque,
     Part,
-    PartDelta,
     Refusal,
-    Restarted,
     TextDelta,
     Thinking,
     ThinkingDelta,
-    ToolCallDelta,
+    ToolCall,
 )
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -49,29 +45,26 @@ _DELTA = (
 _END = b"}}\n\n"
 
 
-class AnthropicEvents:
+class AnthropicEvents(BlockStream):
     """One stream."""
 
-    __slots__ = ("_calls", "_id", "_model", "_next", "_open", "_out", "_refusal", "_started", "_text")
+    __slots__ = ("_id", "_model", "_next", "_open", "_refusal", "_started", "_text")
 
     def __init__(self, id_: str, model: str) -> None:
+        super().__init__()
         self._id = id_
         self._model = model
         self._started = False
         self._next = 0
         self._open: int | None = None
         self._text = b""
-        self._calls: dict[int, OpenCall] = {}
         self._refusal: list[str] = []
-        self._out: list[bytes] = []
 
     def feed(self, event: Event, /) -> bytes:
         """Raises StreamInterruptedError where what was sent would have to be taken back."""
         if type(event) is TextDelta and self._text and event.signature is None:
             return self._text + dumps(event.text) + _END if event.text else b""
-        self._feed(event)
-        out, self._out = b"".join(self._out), []
-        return out
+        return self._written(event)
 
     def keep_alive(self) -> bytes:
         return PING
@@ -79,25 +72,10 @@ class AnthropicEvents:
     def fail(self, error: Failure, /, *, request_id: str) -> bytes:
         return event("error", anthropic_error(error, request_id=request_id).body)
 
-    def _feed(self, event: Event) -> None:
-        if isinstance(event, Restarted):
-            if self._next or self._refusal:
-                raise StreamInterruptedError(TAKEN_BACK, provider=event.provider, phase="stream")
-            return
-        self._start()
-        match event:
-            case TextDelta():
-                self._add_text(event)
-            case ThinkingDelta():
-                self._add_thinking(event)
-            case ToolCallDelta():
-                self._add_call(event)
-            case PartDelta():
-                self._add_part(event.part)
-            case Finished():
-                self._finish(event)
-
     # ---------------------------------------------------------------------------------------- the whole message
+
+    def _has_begun(self) -> bool:
+        return bool(self._next or self._refusal)
 
     def _start(self) -> None:
         if self._started:
@@ -138,13 +116,13 @@ class AnthropicEvents:
 
     # ---------------------------------------------------------------------------------------------- its blocks
 
-    def _begin(self, block: Block) -> int:
+    def _open_block(self, block: Block) -> int:
         """A new block; what came before it ends."""
         self._end_shown()
         self._end_calls(whole_only=True)
-        return self._begin_beside(block)
+        return self._open_beside(block)
 
-    def _begin_beside(self, block: Block) -> int:
+    def _open_beside(self, block: Block) -> int:
         place, self._next = self._next, self._next + 1
         self._emit("content_block_start", index=place, content_block=block)
         return place
@@ -154,7 +132,7 @@ class AnthropicEvents:
 
     def _whole(self, block: Block) -> None:
         """A block that comes in one piece."""
-        self._emit("content_block_stop", index=self._begin(block))
+        self._emit("content_block_stop", index=self._open_block(block))
 
     def _end_shown(self) -> None:
         """Text and thinking end where anything else begins."""
@@ -165,7 +143,7 @@ class AnthropicEvents:
     def _add_text(self, delta: TextDelta) -> None:
         if delta.text:
             if not self._text:
-                self._open = self._begin({"type": "text", "text": ""})
+                self._open = self._open_block({"type": "text", "text": ""})
                 self._text = _DELTA % (self._open, b"text_delta", b"text")
             self._out.append(self._text + dumps(delta.text) + _END)
         if delta.signature is not None and delta.origin is not None:
@@ -181,7 +159,7 @@ class AnthropicEvents:
         if self._open is None or self._text:
             if not delta.text and signature is None:
                 return
-            self._open = self._begin({"type": "thinking", "thinking": "", "signature": ""})
+            self._open = self._open_block({"type": "thinking", "thinking": "", "signature": ""})
         if delta.text:
             self._grow(self._open, b"thinking_delta", b"thinking", delta.text)
         if signature is not None:
@@ -198,29 +176,13 @@ class AnthropicEvents:
 
     # ----------------------------------------------------------------------------------------------- its calls
 
-    def _add_call(self, delta: ToolCallDelta) -> None:
-        call = self._calls.setdefault(delta.index, OpenCall())
-        begun = call.place is not None
-        call.take(delta)
-        if call.ended or call.name is None:
-            return
-        if not begun:
-            self._begin_call(call, delta.index)
-        elif delta.arguments and call.place is not None:
-            self._grow(call.place, b"input_json_delta", b"partial_json", delta.arguments)
+    def _begin_call(self, call: ToolCall) -> int:
+        return self._open_block(call_block(call))
 
-    def _begin_call(self, call: OpenCall, index: int) -> None:
-        call.place = self._begin(call_block(call.call(index)))
-        if call.pieces:
-            self._grow(call.place, b"input_json_delta", b"partial_json", call.arguments)
+    def _grow_call(self, place: int, arguments: str) -> None:
+        self._grow(place, b"input_json_delta", b"partial_json", arguments)
 
-    def _end_calls(self, *, whole_only: bool) -> None:
-        for index, call in self._calls.items():
-            if call.ended or (whole_only and not (call.place is not None and call.is_whole)):
-                continue
-            call.ended = True
-            if call.place is None:
-                self._begin_call(call, index)
-            self._emit("content_block_stop", index=call.place)
-            if call.origin != ORIGIN and (mark := call.mark(index)) is not None:
-                self._emit("content_block_stop", index=self._begin_beside(redacted_block(mark)))
+    def _end_call(self, call: OpenCall, index: int, place: int) -> None:
+        self._emit("content_block_stop", index=place)
+        if call.origin != ORIGIN and (mark := call.mark(index)) is not None:
+            self._emit("content_block_stop", index=self._open_beside(redacted_block(mark)))

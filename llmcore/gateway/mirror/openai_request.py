@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from llmcore.gateway.mirror import read
 from llmcore.gateway.mirror.base import Asked
 from llmcore.gateway.mirror.lost import Lost
-from llmcore.gateway.mirror.openai_tools import Tools, checked_schema
+from llmcore.gateway.mirror.openai_tools import Tools
 from llmcore.gateway.mirror.openai_turns import messages
 from llmcore.types import EFFORTS, GenerationRequest, JsonSchema, Reasoning
 
@@ -161,7 +161,7 @@ def _response_format(draft: Draft, value: Any) -> None:
     elif kind == "json_schema":
         told, at = read.need_obj(told, "json_schema", at), f"{at}.json_schema"
         draft.fields["response_format"] = JsonSchema(
-            checked_schema(read.need_obj(told, "schema", at), f"{at}.schema"),
+            read.schema(read.need_obj(told, "schema", at), f"{at}.schema"),
             read.string(told, "name", at) or "answer",
             read.string(told, "description", at),
             read.boolean(told, "strict", at) or False,

@@ -7,8 +7,6 @@ from typing import Any
 
 from attrs import define
 
-from llmcore.check import check_schema
-from llmcore.errors import InvalidRequestError
 from llmcore.gateway.mirror import read
 from llmcore.types import Tool
 
@@ -89,7 +87,7 @@ def _tool(value: object, at: str) -> Tool:
     )
     if parameters is None:
         return Tool(name, description, strict=strict)
-    return Tool(name, description, checked_schema(parameters, f"{at}.parameters", top="object"), strict)
+    return Tool(name, description, read.schema(parameters, f"{at}.parameters", top="object"), strict)
 
 
 def _name(function: Mapping[str, Any], at: str) -> str:
@@ -99,13 +97,3 @@ def _name(function: Mapping[str, Any], at: str) -> str:
             f"{at}.name", f"{name[:80]!r} must be letters, digits, '_', '-' or '.'", code="invalid_value"
         )
     return name
-
-
-def checked_schema(schema: dict[str, Any], at: str, *, top: str | None = None) -> dict[str, Any]:
-    """A JSON schema that can be one. Raises BadRequest with the path of the fault in it."""
-    try:
-        check_schema(schema, at, top=top)
-    except InvalidRequestError as exc:
-        param, _, sentence = exc.message.partition(": ")
-        read.fail(param, sentence, code="invalid_schema")
-    return schema

@@ -10,6 +10,8 @@ from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
+from llmcore.check import check_schema
+from llmcore.errors import InvalidRequestError
 from llmcore.gateway.errors import BadRequest
 
 MAX_MESSAGES = 10_000
@@ -223,6 +225,16 @@ def _absent_or_wrong(value: object, param: str, expected: str) -> NoReturn:
     if value is None:
         missing(param)
     wrong(value, param, expected)
+
+
+def schema(value: dict[str, Any], param: str, *, top: str | None = None) -> dict[str, Any]:
+    """A JSON schema that can be one; top: the type that it must have. Raises BadRequest with the path of the fault in it."""
+    try:
+        check_schema(value, param, top=top)
+    except InvalidRequestError as exc:
+        where, _, sentence = exc.message.partition(": ")
+        fail(where, sentence, code="invalid_schema")
+    return value
 
 
 # ---------------------------------------------------------------------------------------------- bytes in text

@@ -12,8 +12,6 @@ from typing import Any
 
 from attrs import frozen
 
-from llmcore.check import check_schema
-from llmcore.errors import InvalidRequestError
 from llmcore.gateway.mirror import read
 from llmcore.gateway.mirror.base import Asked, ErrorAnswer, Failure
 from llmcore.gateway.mirror.errors import openai_error
@@ -197,12 +195,7 @@ def _tool(tool: dict[str, Any], at: str) -> Tool:
     strict, schema = read.boolean(tool, "strict", at), read.obj(tool, "parameters", at)
     if schema is None:
         return Tool(name, description, strict=strict)
-    try:
-        check_schema(schema, f"{at}.parameters", top="object")
-    except InvalidRequestError as exc:
-        path, _, sentence = exc.message.partition(": ")
-        read.fail(path, sentence, code="invalid_value")
-    return Tool(name, description, schema, strict)
+    return Tool(name, description, read.schema(schema, f"{at}.parameters", top="object"), strict)
 
 
 def _chosen(choice: object, tools: list[Tool]) -> tuple[list[Tool], str | None]:

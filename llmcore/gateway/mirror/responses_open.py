@@ -8,6 +8,7 @@ from attrs import define, field
 
 from llmcore.gateway.mirror import responses_encode as form
 from llmcore.gateway.mirror import sse
+from llmcore.gateway.mirror.block_stream import BlockStream
 from llmcore.gateway.mirror.marks import Mark
 
 Kind: TypeAlias = Literal["output_text", "refusal", "reasoning"]
@@ -44,20 +45,16 @@ class OpenItem:
         return {**form.text_part(self.text), "annotations": self.notes}
 
 
-class ItemWriter:
+class ItemWriter(BlockStream):
     """Events with their numbers, and the places of items in the output."""
 
-    __slots__ = ("_id", "_out", "_output", "_sequence")
+    __slots__ = ("_id", "_output", "_sequence")
 
     def __init__(self, id_: str) -> None:
+        super().__init__()
         self._id = id_
         self._sequence = 0
-        self._out: list[bytes] = []
         self._output: list[dict[str, Any] | None] = []
-
-    def _taken(self) -> bytes:
-        out, self._out = b"".join(self._out), []
-        return out
 
     def _emit(self, event: str, /, **fields: Any) -> None:
         number, self._sequence = self._sequence, self._sequence + 1

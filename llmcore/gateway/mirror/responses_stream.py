@@ -1,19 +1,20 @@
 """OpenAI Responses from the server's side: the events of a stream, `response.created` to the final object.
 
 Every item gets an id of ours when it begins and keeps it, since clients refuse an item whose id changes; what a vendor
-seals at the end of an item (its own id included) goes into the sealed content. An item ends where another begins; only
-a tool call may stay open beside others until its arguments are whole.
+seals at the end of an item (its own id included) goes into the sealed content. Which events are written when,
+`block_stream.BlockStream` says.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from llmcore.errors import StreamInterruptedError
+from attrs import evolve
+
 from llmcore.gateway.mirror import responses_encode as form
 from llmcore.gateway.mirror import sse
 from llmcore.gateway.mirror.base import Asked, Failure
-from llmcore.gateway.mirror.calls import TAKEN_BACK, OpenCall
+from llmcore.gateway.mirror.block_stream import OpenCall
 from llmcore.gateway.mirror.errors import fault_of
 from llmcore.gateway.mirror.marks import Mark, mark_of
 from llmcore.gateway.mirror.responses_items import ORIGIN
@@ -23,14 +24,11 @@ from llmcore.types import (
     Event,
     Finished,
     Part,
-    PartDelta,
     Refusal,
-    Restarted,
     TextDelta,
     Thinking,
     ThinkingDelta,
     ToolCall,
-    ToolCallDelta,
 )
 
 _HEAD = (
@@ -44,7 +42,7 @@ _FAILURES = frozenset({"rate_limit_exceeded", "invalid_prompt"})
 class ResponsesEvents(ItemWriter):
     """One stream."""
 
-    __slots__ = ("_asked", "_begun", "_calls", "_created", "_head", "_open", "_status")
+    __slots__ = ("_asked", "_begun", "_created", "_head", "_open", "_status")
 
     def __init__(self, asked: Asked, id_: str, created: int) -> None:
         super().__init__(id_)
@@ -53,15 +51,13 @@ class ResponsesEvents(ItemWriter):
         self._begun = False
         self._head = b""
         self._open: OpenItem | None = None
-        self._calls: dict[int, OpenCall] = {}
         self._status: form.Status = "completed"
 
     def feed(self, event: Event, /) -> bytes:
         """Raises StreamInterruptedError where what was sent would have to be taken back."""
         if type(event) is TextDelta and self._head and event.signature is None:
             return self._grow_text(event.text) if event.text else b""
-        self._feed(event)
-        return self._taken()
+        return self._written(event)
 
     def keep_alive(self) -> bytes:
         return sse.KEEP_ALIVE
@@ -78,25 +74,10 @@ class ResponsesEvents(ItemWriter):
         self._emit("response.failed", response=body)
         return self._taken()
 
-    def _feed(self, event: Event) -> None:
-        if isinstance(event, Restarted):
-            if self._output:
-                raise StreamInterruptedError(TAKEN_BACK, provider=event.provider, phase="stream")
-            return
-        self._start()
-        match event:
-            case TextDelta():
-                self._add_text(event)
-            case ThinkingDelta():
-                self._add_thinking(event)
-            case ToolCallDelta():
-                self._add_call(event)
-            case PartDelta():
-                self._add_part(event.part)
-            case Finished():
-                self._finish(event)
-
     # --------------------------------------------------------------------------------------- the whole response
+
+    def _has_begun(self) -> bool:
+        return bool(self._output)
 
     def _start(self) -> None:
         if self._begun:
@@ -242,24 +223,11 @@ class ResponsesEvents(ItemWriter):
 
     # ------------------------------------------------------------------------------------------------ its calls
 
-    def _add_call(self, delta: ToolCallDelta) -> None:
-        call = self._calls.setdefault(delta.index, OpenCall())
-        place = call.place
-        call.take(delta)
-        if call.ended or call.name is None:
-            return
-        if place is None:
-            self._begin_call(call, delta.index)
-        elif delta.arguments:
-            self._grow_call(place, delta.arguments)
-
-    def _begin_call(self, call: OpenCall, index: int) -> None:
-        call.place = self._place()
-        begun = ToolCall(call.call(index).id, call.name or "", "")
-        item = form.call_item(self._name("fc", call.place), begun, "in_progress")
-        self._emit("response.output_item.added", output_index=call.place, item=item)
-        if call.pieces:
-            self._grow_call(call.place, call.arguments)
+    def _begin_call(self, call: ToolCall) -> int:
+        place = self._place()
+        item = form.call_item(self._name("fc", place), evolve(call, arguments=""), "in_progress")
+        self._emit("response.output_item.added", output_index=place, item=item)
+        return place
 
     def _grow_call(self, place: int, arguments: str) -> None:
         self._emit(
@@ -268,15 +236,6 @@ class ResponsesEvents(ItemWriter):
             output_index=place,
             delta=arguments,
         )
-
-    def _end_calls(self, *, whole_only: bool) -> None:
-        for index, call in self._calls.items():
-            if call.ended or (whole_only and not (call.place is not None and call.is_whole)):
-                continue
-            call.ended = True
-            if call.place is None:
-                self._begin_call(call, index)
-            self._end_call(call, index, call.place or 0)
 
     def _end_call(self, call: OpenCall, index: int, place: int) -> None:
         id_, whole = self._name("fc", place), call.call(index)

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import anthropic
 import httpx2
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from llmcore import errors
-from llmcore.errors import ProviderError, StreamInterruptedError
 from llmcore.gateway.errors import Unavailable
 from llmcore.gateway.mirror.anthropic import AnthropicMirror
 from llmcore.gateway.mirror.anthropic_stream import AnthropicEvents
 from llmcore.gateway.mirror.base import Asked
 from llmcore.types import (
-    Continued,
     Event,
     Finished,
     FinishReason,
@@ -27,9 +21,7 @@ from llmcore.types import (
     Image,
     Message,
     Part,
-    PartDelta,
     Refusal,
-    Restarted,
     Text,
     TextDelta,
     ThinkingDelta,
@@ -37,9 +29,8 @@ from llmcore.types import (
     ToolCallDelta,
     Usage,
 )
-from llmcore.wire.anthropic import AnthropicWire
-from llmcore.wire.framing import ServerSentEvents
 from tests.gateway.mirror import nouns
+from tests.gateway.mirror.laws import messages_of
 
 MIRROR = AnthropicMirror()
 ASKED = Asked(GenerationRequest("?", model="asked"))
@@ -57,16 +48,7 @@ def encoder() -> AnthropicEvents:
 
 def streamed(*events: Event) -> list[dict[str, Any]]:
     feeding = encoder()
-    return parsed(map(feeding.feed, events))
-
-
-def parsed(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
-    found = []
-    for name, data in ServerSentEvents().feed(b"".join(chunks)):
-        value = nouns.body_of(data)
-        assert value["type"] == name
-        found.append(value)
-    return found
+    return messages_of(b"".join(map(feeding.feed, events)))
 
 
 def kinds(messages: list[dict[str, Any]]) -> list[str]:
@@ -178,7 +160,7 @@ def test_input_that_nobody_counted_is_left_out_of_the_end() -> None:
 
 
 def test_calls_that_are_written_one_after_the_other_are_blocks_one_after_the_other() -> None:
-    events = [
+    events: list[Event] = [
         ToolCallDelta(0, "a", "f", '{"x":'),
         ToolCallDelta(0, arguments="1}"),
         ToolCallDelta(1, "b", "g", "{}"),
@@ -196,7 +178,7 @@ def test_calls_that_are_written_one_after_the_other_are_blocks_one_after_the_oth
 
 
 def test_calls_that_are_written_side_by_side_stay_open_until_they_are_whole() -> None:
-    events = [
+    events: list[Event] = [
         ToolCallDelta(0, "a", "f", '{"x":'),
         ToolCallDelta(1, "b", "g", '{"y":'),
         ToolCallDelta(0, arguments="1}"),
@@ -215,78 +197,8 @@ def test_calls_that_are_written_side_by_side_stay_open_until_they_are_whole() ->
     ]
 
 
-def test_a_call_begins_when_its_name_is_known() -> None:
-    found = streamed(
-        ToolCallDelta(0, "a", None, '{"x"'), ToolCallDelta(0, None, "f", ":1}"), Finished("tool_calls")
-    )
-    assert found[1]["content_block"] == {"type": "tool_use", "id": "a", "name": "f", "input": {}}
-    assert found[2]["delta"]["partial_json"] == '{"x":1}'
-
-
 def test_a_call_without_a_name_is_said_at_the_end() -> None:
     assert "content_block_start 0" in kinds(streamed(ToolCallDelta(0, "a"), Finished("tool_calls")))
-
-
-def test_starting_anew_is_silent_while_nothing_was_sent() -> None:
-    feeding = encoder()
-    assert feeding.feed(Restarted("b")) == b""
-    assert parsed([feeding.feed(TextDelta("x"))])[0]["type"] == "message_start"
-
-
-@pytest.mark.parametrize(
-    "first", [TextDelta("x"), ThinkingDelta("x"), ToolCallDelta(0, "a", "f"), PartDelta(Refusal("x"))]
-)
-def test_what_was_sent_cannot_be_taken_back(first: Event) -> None:
-    feeding = encoder()
-    feeding.feed(first)
-    with pytest.raises(StreamInterruptedError) as caught:
-        feeding.feed(Restarted("b"))
-    said = parsed([feeding.fail(caught.value, request_id="r")])
-    assert [message["type"] for message in said] == ["error"]
-
-
-def test_going_on_is_silent() -> None:
-    feeding = encoder()
-    feeding.feed(TextDelta("a"))
-    assert feeding.feed(Continued("b")) == b""
-    assert kinds(parsed([feeding.feed(TextDelta("c"))])) == ["content_block_delta 0"]
-
-
-def test_keep_alive_is_a_ping_that_our_client_passes_over() -> None:
-    feeding = encoder()
-    body = feeding.keep_alive() + feeding.feed(TextDelta("a")) + feeding.keep_alive()
-    body += feeding.feed(Finished("stop"))
-    decoder = AnthropicWire().event_decoder(ASKED.request)
-    assert nouns.fold(decoder.feed(body)).text == "a"
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        errors.RateLimitError("slow down", retry_after=3),
-        errors.OverloadedError("busy"),
-        errors.ContextLengthError("prompt is too long: 9 > 8"),
-        errors.QuotaExhaustedError("no money"),
-        errors.ModelNotFoundError("which?"),
-    ],
-)
-def test_a_failure_in_a_stream_is_the_same_failure_for_our_client(error: ProviderError) -> None:
-    feeding = encoder()
-    decoder = AnthropicWire().event_decoder(ASKED.request)
-    decoder.feed(feeding.feed(TextDelta("a")) + feeding.fail(error, request_id="r1"))
-    assert type(decoder.error) is type(error)
-    assert decoder.error is not None
-    assert decoder.error.request_id == "r1"
-
-
-@given(st.lists(st.sampled_from([TextDelta("a"), TextDelta(""), ThinkingDelta("b"), ToolCallDelta(0, "a", "f", "{}"), PartDelta(Refusal("r"))]), max_size=8))  # fmt: skip
-def test_blocks_are_begun_once_and_ended_once_whatever_comes(events: list[Event]) -> None:
-    found = streamed(*events, Finished("stop"))
-    begun = [message["index"] for message in found if message["type"] == "content_block_start"]
-    ended = [message["index"] for message in found if message["type"] == "content_block_stop"]
-    assert begun == sorted(begun) == list(range(len(begun)))
-    assert sorted(ended) == begun
-    assert kinds(found)[-2:] == ["message_delta", "message_stop"]
 
 
 # ------------------------------------------------------------------------------------------- the official client

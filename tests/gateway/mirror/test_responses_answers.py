@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import httpx2
@@ -12,14 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from llmcore import errors
-from llmcore.errors import ProviderError, StreamInterruptedError
 from llmcore.gateway.errors import Unavailable
 from llmcore.gateway.mirror.base import Asked
 from llmcore.gateway.mirror.responses import ResponsesMirror
 from llmcore.gateway.mirror.responses_stream import ResponsesEvents
 from llmcore.types import (
-    Continued,
     Event,
     Finished,
     FinishReason,
@@ -31,7 +27,6 @@ from llmcore.types import (
     Part,
     PartDelta,
     Refusal,
-    Restarted,
     Text,
     TextDelta,
     Thinking,
@@ -39,9 +34,8 @@ from llmcore.types import (
     ToolCallDelta,
     Usage,
 )
-from llmcore.wire.framing import ServerSentEvents
-from llmcore.wire.responses import ResponsesWire
 from tests.gateway.mirror import nouns
+from tests.gateway.mirror.laws import messages_of
 
 MIRROR = ResponsesMirror()
 ASKED = Asked(GenerationRequest("?", model="asked"))
@@ -62,16 +56,7 @@ def encoder(asked: Asked = ASKED) -> ResponsesEvents:
 
 def streamed(*events: Event) -> list[dict[str, Any]]:
     feeding = encoder()
-    return parsed(map(feeding.feed, events))
-
-
-def parsed(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
-    found = []
-    for name, data in ServerSentEvents().feed(b"".join(chunks)):
-        value = nouns.body_of(data)
-        assert value["type"] == name
-        found.append(value)
-    return found
+    return messages_of(b"".join(map(feeding.feed, events)))
 
 
 def kinds(messages: list[dict[str, Any]]) -> list[str]:
@@ -228,56 +213,6 @@ def test_calls_that_are_written_side_by_side() -> None:
         Finished("tool_calls"),
     )
     assert [item["arguments"] for item in found[-1]["response"]["output"]] == ['{"x":1}', '{"y":2}']
-
-
-def test_a_call_begins_when_its_name_is_known() -> None:
-    found = streamed(ToolCallDelta(0, "a", None, '{"x"'), ToolCallDelta(0, None, "f", ":1}"), Finished())
-    assert (found[2]["item"]["name"], found[2]["item"]["arguments"]) == ("f", "")
-    assert found[3]["delta"] == '{"x":1}'
-    assert streamed(ToolCallDelta(0, "a"), Finished())[2]["item"]["name"] == ""
-
-
-def test_starting_anew_is_silent_while_nothing_was_sent() -> None:
-    feeding = encoder()
-    assert feeding.feed(Restarted("b")) == b""
-    assert kinds(parsed([feeding.feed(TextDelta("x"))]))[0] == "created"
-
-
-@pytest.mark.parametrize(
-    "first", [TextDelta("x"), ThinkingDelta("x"), ToolCallDelta(0, "a", "f"), PartDelta(Refusal("x"))]
-)
-def test_what_was_sent_cannot_be_taken_back(first: Event) -> None:
-    feeding = encoder()
-    feeding.feed(first)
-    with pytest.raises(StreamInterruptedError) as caught:
-        feeding.feed(Restarted("b"))
-    said = parsed([feeding.fail(caught.value, request_id="r")])
-    assert kinds(said) == ["error", "failed"]
-    assert said[1]["response"]["status"] == "failed"
-
-
-def test_going_on_is_silent() -> None:
-    feeding = encoder()
-    feeding.feed(TextDelta("a"))
-    assert feeding.feed(Continued("b")) == b""
-    assert kinds(parsed([feeding.feed(TextDelta("c"))])) == ["output_text.delta 0"]
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        errors.RateLimitError("slow down"),
-        errors.OverloadedError("busy"),
-        errors.ContextLengthError("too long"),
-        errors.QuotaExhaustedError("no money"),
-        errors.ContentFilterError("policy"),
-    ],
-)
-def test_a_failure_in_a_stream_is_the_same_failure_for_our_client(error: ProviderError) -> None:
-    feeding = encoder()
-    decoder = ResponsesWire().event_decoder(ASKED.request)
-    decoder.feed(feeding.feed(TextDelta("a")) + feeding.fail(error, request_id="r1"))
-    assert type(decoder.error) is type(error)
 
 
 @given(st.lists(st.sampled_from([TextDelta("a"), TextDelta(""), TextDelta("", "final_answer", ORIGIN), ThinkingDelta("b"), ToolCallDelta(0, "a", "f", "{}"), PartDelta(Refusal("r"))]), max_size=8))  # fmt: skip

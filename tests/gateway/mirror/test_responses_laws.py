@@ -18,7 +18,6 @@ from pydantic import TypeAdapter
 from llmcore.gateway.mirror.responses import ResponsesMirror
 from llmcore.types import (
     EFFORTS,
-    FinishReason,
     GenerationRequest,
     GenerationResponse,
     Message,
@@ -115,7 +114,7 @@ def answers(draw: st.DrawFn, *, thinking: bool = True) -> GenerationResponse:
     )
 
 
-def _ending(draw: st.DrawFn, called: bool, refused: bool) -> tuple[FinishReason, str]:
+def _ending(draw: st.DrawFn, called: bool, refused: bool) -> Any:
     if draw(st.booleans()):
         return draw(st.sampled_from([("length", "max_output_tokens"), ("content_filter", "content_filter")]))
     return "tool_calls" if called else ("refusal" if refused else "stop"), "completed"
