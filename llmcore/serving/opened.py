@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -40,12 +39,10 @@ from llmcore.gateway.telemetry.metrics import Metrics
 from llmcore.gateway.usage.recorder import Recorder
 from llmcore.gateway.usage.retention import Purged, keep_purging
 from llmcore.gateway.vault import Passwords, Vault, choose, open_vault
-from llmcore.loader import load_config
 from llmcore.prices import warm
-from llmcore.providers import kinds
 from llmcore.serving.backend import ManagerBackend
 from llmcore.serving.hints import shared
-from llmcore.serving.options import database_url, master_key_file
+from llmcore.serving.options import database_url, master_key_file, read_file
 from llmcore.serving.reach import Reach
 
 if TYPE_CHECKING:  # an extra
@@ -190,7 +187,7 @@ async def _read(source: str | None, llm: LlmConfig, environ: Mapping[str, str], 
     """The file as it is now; where there is none, what the start has found."""
     if source is None:
         return llm
-    return reach.written(load_config(Path(source), environ=environ, kinds=kinds()))
+    return reach.written(read_file(source, environ))
 
 
 async def _closed(backend: ManagerBackend) -> None:

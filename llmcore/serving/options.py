@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,7 @@ def gateway_config(options: Options, environ: Mapping[str, str]) -> GatewayConfi
 async def llm_config(options: Options, environ: Mapping[str, str]) -> LlmConfig:
     """The providers: of the file, else what the environment offers, or a complaint."""
     if options.config is not None:
-        return load_config(Path(options.config), environ=environ, kinds=kinds())
+        return read_file(options.config, environ)
     from llmcore.build import from_environment
 
     try:
@@ -74,6 +76,16 @@ async def llm_config(options: Options, environ: Mapping[str, str]) -> LlmConfig:
         raise ConfigurationError(
             *error.complaints, "a gateway needs at least one provider: --config, or a key in the environment"
         ) from None
+
+
+def read_file(name: str, environ: Mapping[str, str]) -> LlmConfig:
+    """The providers of that file. Raises ConfigurationError, also where everybody may write it: whoever can says where the
+    keys go (T24).
+    """
+    path = Path(name)
+    if os.name == "posix" and path.is_file() and path.stat().st_mode & stat.S_IWOTH:
+        raise ConfigurationError(f"{path.name}: can be written by everybody; run `chmod o-w` on it")
+    return load_config(path, environ=environ, kinds=kinds())
 
 
 def data_dir(config: GatewayConfig, environ: Mapping[str, str]) -> Path:
