@@ -18,8 +18,9 @@ class KindInfo:
     """A kind of provider that people may choose.
 
     local: a server on one's own machine. base_url: its usual address, None where one must be entered (needs_base_url).
-    key_variable: the vendor's standard variable, None where it takes no key. default_model: a good first choice, None
-    where nobody knows.
+    key_variable: the vendor's standard variable, None where it takes no key. default_model: the `text_model` of the
+    operator's own provider of that kind (the one asked first, where there are several); None where there is none, as which
+    model is a good one changes faster than any list of ours could.
     """
 
     kind: str
@@ -85,6 +86,21 @@ class PriceTag:
 NO_PRICE = PriceTag()
 
 
+@frozen
+class ModelFacts:
+    """What is known of one model, from all sources. Sizes in tokens, None where nobody says.
+
+    can: by capability (of `llmcore.config.CAPABILITIES`) whether it has it; None where nobody says. price: what the
+    provider's calls are booked with.
+    """
+
+    display_name: str | None = None
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    can: Mapping[str, bool | None] = {}
+    price: PriceTag = NO_PRICE
+
+
 class Backend(Protocol):
     """The system's providers, and the means to make a user's own."""
 
@@ -120,6 +136,10 @@ class Backend(Protocol):
         ...
 
     def price(self, kind: str, model: str | None, /) -> PriceTag: ...
+
+    def facts(self, model: ModelInfo, kind: str, provider: str | None = None, /) -> ModelFacts:
+        """Of a model as a provider of that kind lists it. provider: the system's, whose configuration says most."""
+        ...
 
     def cost(self, model: str | None, usage: Usage, /) -> Decimal | None:
         """The most that the system's providers would take for it; None where no price is known."""

@@ -95,6 +95,16 @@ def misfit(needs: Needs, routing: Routing, model: ModelInfo | None = None) -> tu
     return _overflow(needs, routing, model)
 
 
+def ability(capability: str, routing: Routing, model: ModelInfo | None = None) -> bool | None:
+    """Whether a candidate has that capability (of CAPABILITIES), by the same evidence; None where nobody says."""
+    if routing.capabilities is not None:
+        return capability in routing.capabilities
+    told = None if model is None else model.capabilities
+    if told and not told.isdisjoint(_WORDS[capability]):
+        return True
+    return False if _lacks(capability, routing, model) else None
+
+
 def window_of(routing: Routing, model: ModelInfo | None = None) -> int | None:
     """Tokens that the candidate's context holds, as configured, else as its vendor says; None where nobody does."""
     if routing.context_window is not None or model is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from copy import copy
 from decimal import Decimal
@@ -13,12 +13,13 @@ from typing import Any
 from attrs import asdict, evolve
 
 from llmcore.build import create_manager
-from llmcore.config import FallbackConfig, LlmConfig, ProviderConfig
+from llmcore.config import CAPABILITIES, FallbackConfig, LlmConfig, ProviderConfig, Routing
 from llmcore.errors import EndpointError, InvalidRequestError
 from llmcore.gateway.addresses import Rules, checked, refusal
-from llmcore.gateway.backend import KindInfo, PriceTag, ProviderView, SystemProvider
+from llmcore.gateway.backend import KindInfo, ModelFacts, PriceTag, ProviderView, SystemProvider
 from llmcore.gateway.config import GatewayConfig
 from llmcore.manager.budget import Budget
+from llmcore.manager.fit import ability, window_of
 from llmcore.manager.guard import Guard
 from llmcore.manager.manager import ProviderManager
 from llmcore.prices import PriceBook
@@ -34,20 +35,18 @@ from llmcore.types import Attempt, GenerationRequest, ModelInfo, Usage
 MAX_TENANTS = 10_000
 OWN_CONNECTIONS = 200
 _THOUSAND = 1000
+_UNSAID = Routing()
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
 class ManagerBackend:
-    """The gateway's `Backend` over one manager. default_models: a good first model by kind, for the settings."""
+    """The gateway's `Backend` over one manager."""
 
-    def __init__(
-        self, manager: ProviderManager, config: GatewayConfig, default_models: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, manager: ProviderManager, config: GatewayConfig) -> None:
         self._manager = manager
         self._rules = {
             local: Rules(local, frozenset(config.local_servers), config.allow_http) for local in (True, False)
         }
-        self._default_models = default_models or {}
         self._tenants: dict[str, ProviderManager] = {}
         self._fixed: tuple[object, tuple[SystemProvider, ...]] | None = None
         self._prices = PriceBook()
@@ -116,33 +115,35 @@ class ManagerBackend:
     # -------------------------------------------------------------------------------------- the kinds
 
     def kinds(self) -> Sequence[KindInfo]:
-        return [self._kind(place) for place in places()]
+        chosen: dict[str, str] = {}
+        for guard in sorted(self._manager.fleet.guards, key=lambda guard: guard.routing.priority):
+            if guard.routing.text_model is not None:
+                chosen.setdefault(guard.provider.provider_type, guard.routing.text_model)
+        return [_kind(place, chosen.get(place.kind)) for place in places()]
+
+    def facts(self, model: ModelInfo, kind: str, provider: str | None = None, /) -> ModelFacts:
+        from llmcore.serving.catalogue import priced_model
+
+        guard = next((one for one in self._manager.fleet.guards if one.name == provider), None)
+        routing = _UNSAID if guard is None else guard.routing
+        listed = priced_model(kind, model.id)
+        window = window_of(routing, model)
+        return ModelFacts(
+            model.display_name or (listed.display_name if listed else None),
+            listed.context_window if window is None and listed else window,
+            model.max_output_tokens if routing.max_output_tokens is None else routing.max_output_tokens,
+            {capability: ability(capability, routing, model) for capability in CAPABILITIES},
+            self.price(kind, model.id) if guard is None else _price_tag(partial(guard.cost, model.id)),
+        )
 
     def price(self, kind: str, model: str | None, /) -> PriceTag:
-        def dollars(usage: Usage) -> Decimal | None:
-            cost = self._prices.cost(kind, model, usage)
-            return None if cost is None else cost * _THOUSAND
-
-        return PriceTag(dollars(Usage(_THOUSAND, 0)), dollars(Usage(0, _THOUSAND)))
+        return _price_tag(partial(self._prices.cost, kind, model))
 
     def known(self, kind: str, /) -> Sequence[ModelInfo]:
         """From the list of prices, where it is installed."""
         from llmcore.serving.catalogue import priced_models
 
         return priced_models(kind)
-
-    def _kind(self, place: Place) -> KindInfo:
-        return KindInfo(
-            place.kind,
-            place.title or place.kind.replace("_", " ").title(),
-            place.local,
-            place.base_url,
-            place.base_url is None,
-            place.key_env[0] if place.key_env else None,
-            place.key_required,
-            self._default_models.get(place.kind),
-            place.wire.features,
-        )
 
     # ------------------------------------------------------------------------------------- users' own
 
@@ -177,6 +178,28 @@ def admit(
     reason = "is not the one that was entered" if not ours else refusal(addresses, local=local)
     if reason is not None:
         raise EndpointError(f"the address of this provider {reason}; it is not asked", phase="connect")
+
+
+def _price_tag(cost: Callable[[Usage], Decimal | None]) -> PriceTag:
+    def dollars(usage: Usage) -> Decimal | None:
+        found = cost(usage)
+        return None if found is None else found * _THOUSAND
+
+    return PriceTag(dollars(Usage(_THOUSAND, 0)), dollars(Usage(0, _THOUSAND)))
+
+
+def _kind(place: Place, default_model: str | None) -> KindInfo:
+    return KindInfo(
+        place.kind,
+        place.title or place.kind.replace("_", " ").title(),
+        place.local,
+        place.base_url,
+        place.base_url is None,
+        place.key_env[0] if place.key_env else None,
+        place.key_required,
+        default_model,
+        place.wire.features,
+    )
 
 
 def _is_local(kind: str) -> bool:

@@ -24,6 +24,22 @@ def priced_models(kind: str) -> Sequence[ModelInfo]:
     return _listed(kind) if "genai_prices.data_snapshot" in sys.modules else ()
 
 
+def priced_model(kind: str, name: str) -> ModelInfo | None:
+    """The one that the list has for that name, dated names included; None where it has none, or is not loaded."""
+    return _found(kind, name) if "genai_prices.data_snapshot" in sys.modules else None
+
+
+@lru_cache(maxsize=4096)
+def _found(kind: str, name: str) -> ModelInfo | None:
+    snapshot = sys.modules["genai_prices.data_snapshot"].get_snapshot()
+    vendor = _VENDORS.get(kind, kind)
+    found = next((one for one in snapshot.providers if one.id == vendor), None)
+    model = None if found is None else found.find_model(name)
+    if model is None:
+        return None
+    return ModelInfo(name, kind, display_name=model.name, context_window=model.context_window)
+
+
 @lru_cache(maxsize=64)
 def _listed(kind: str) -> tuple[ModelInfo, ...]:
     snapshot = sys.modules["genai_prices.data_snapshot"].get_snapshot()

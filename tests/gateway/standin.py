@@ -12,14 +12,14 @@ from typing import Any
 import httpx
 from attrs import define, evolve, field
 
-from llmcore.config import FallbackConfig, ProviderConfig
+from llmcore.config import CAPABILITIES, FallbackConfig, ProviderConfig
 from llmcore.gateway.access.authenticate import Authenticator
 from llmcore.gateway.access.limits import LocalShares, Seats
 from llmcore.gateway.access.principal import Limits, Principal
 from llmcore.gateway.api.generation import Generation
 from llmcore.gateway.api.table import Route
 from llmcore.gateway.app import Gateway, create_app
-from llmcore.gateway.backend import KindInfo, PriceTag, ProviderView, SystemProvider
+from llmcore.gateway.backend import KindInfo, ModelFacts, PriceTag, ProviderView, SystemProvider
 from llmcore.gateway.config import GatewayConfig
 from llmcore.gateway.errors import Unavailable
 from llmcore.gateway.ledger import CallRecord
@@ -84,6 +84,7 @@ class Backend:
         self.manager = ProviderManager(providers, fallback or FallbackConfig(retry_delay_ms=1))
         self.made: list[ProviderConfig] = []
         self.price_usd: Decimal | None = None
+        self.prices: dict[str, PriceTag] = {}
 
     @property
     def system(self) -> LlmProvider:
@@ -115,10 +116,15 @@ class Backend:
         return ()
 
     def price(self, kind: str, model: str | None) -> PriceTag:
-        return PriceTag()
+        return self.prices.get(model or "", PriceTag())
 
     def cost(self, model: str | None, usage: Usage) -> Decimal | None:
         return self.price_usd
+
+    def facts(self, model: ModelInfo, kind: str, provider: str | None = None) -> ModelFacts:
+        can = {name: None if model.capabilities is None else name in model.capabilities for name in CAPABILITIES}
+        price = self.price(kind, model.id)
+        return ModelFacts(model.display_name, model.context_window, model.max_output_tokens, can, price)
 
     def known(self, kind: str) -> Sequence[ModelInfo]:
         return ()

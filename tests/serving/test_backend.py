@@ -6,20 +6,24 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
 import anyio
 import pytest
 
-from llmcore.config import FallbackConfig, LlmConfig, ProviderConfig
+from llmcore.build import create_manager
+from llmcore.config import CAPABILITIES, FallbackConfig, LlmConfig, ProviderConfig
 from llmcore.errors import AllProvidersFailed, EndpointError, ProviderError, ServerError
+from llmcore.gateway.backend import PriceTag
 from llmcore.gateway.config import GatewayConfig
 from llmcore.gateway.errors import BadRequest
 from llmcore.manager.manager import ProviderManager
+from llmcore.prices import Price, warm
 from llmcore.secret import Secret
 from llmcore.serving.backend import ManagerBackend
 from llmcore.testing import Answer, Fail, ScriptedProvider
-from llmcore.types import Usage
+from llmcore.types import ModelInfo, Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -232,4 +236,62 @@ async def test_a_reload_counts_for_every_user() -> None:
     await made.reload(config("two"))
     assert [one.name for one in made.providers()] == ["two"]
     assert made.tenant("x") is not before
+    await made.aclose()
+
+
+# ------------------------------------------------------------------------------------------------ the catalogue
+
+
+def of(*providers: ProviderConfig) -> ManagerBackend:
+    return ManagerBackend(create_manager(LlmConfig(providers, prices="own"), environ={}), GatewayConfig())
+
+
+async def test_the_default_model_of_a_kind_is_the_operators_own() -> None:
+    made = of(
+        ProviderConfig("later", "openai", api_key=CANARY, text_model="gpt-4o", priority=2),
+        ProviderConfig("first", "openai", api_key=CANARY, text_model="gpt-4o-mini", priority=1),
+        ProviderConfig("silent", "anthropic", api_key=CANARY),
+    )
+    kinds = {kind.kind: kind for kind in made.kinds()}
+    assert kinds["openai"].default_model == "gpt-4o-mini"
+    assert kinds["openai"].key_variable == "OPENAI_API_KEY"
+    assert kinds["anthropic"].default_model is None
+    assert kinds["groq"].default_model is None
+    await made.aclose()
+
+
+async def test_facts_come_from_the_configuration_then_the_vendor_then_the_price_list() -> None:
+    assert warm()
+    made = of(
+        ProviderConfig(
+            "said",
+            "openai",
+            api_key=CANARY,
+            context_window=5,
+            max_output_tokens=6,
+            capabilities=("tools",),
+            prices={"gpt-4o-mini": Price(3, 4)},
+        ),
+        ProviderConfig("plain", "openai", api_key=CANARY),
+    )
+    model = ModelInfo("gpt-4o-mini", context_window=7)
+    said = made.facts(model, "openai", "said")
+    assert (said.context_window, said.max_output_tokens) == (5, 6)
+    assert said.can == {name: name == "tools" for name in CAPABILITIES}
+    assert said.price == PriceTag(Decimal(3), Decimal(4))
+    assert made.facts(model, "openai", "plain").context_window == 7
+    assert made.facts(model, "openai", "plain").price == PriceTag()  # prices = "own", and it has none
+    public = made.facts(model, "openai").price.input
+    assert public is not None
+    assert public > 0
+    bare = made.facts(ModelInfo("gpt-4o-mini-2024-07-18"), "openai", "plain")
+    assert bare.context_window is not None
+    assert bare.context_window >= 100_000
+    assert bare.display_name
+    assert set(bare.can.values()) == {None}
+    listed = ModelInfo("m", capabilities=frozenset(("completion", "tools")))  # as Ollama says it
+    assert made.facts(listed, "ollama").can["tools"] is True
+    assert made.facts(listed, "ollama").can["images"] is False
+    unknown = made.facts(ModelInfo("nobody knows"), "vllm")
+    assert (unknown.context_window, unknown.display_name) == (None, None)
     await made.aclose()
