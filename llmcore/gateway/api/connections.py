@@ -13,13 +13,12 @@ from llmcore.errors import ConfigurationError, ProviderError
 from llmcore.gateway.api import schemas
 from llmcore.gateway.api.frame import Context, Reply
 from llmcore.gateway.api.services import Services
-from llmcore.gateway.api.settings import SCOPE, normal, owner_of, read_change, shown
+from llmcore.gateway.api.settings import normal, owner_of, read_change, shown
 from llmcore.gateway.api.table import Route
 from llmcore.gateway.backend import KindInfo
 from llmcore.gateway.catalogue import Entry, entry, recommended
 from llmcore.gateway.errors import BadRequest
 from llmcore.gateway.mirror.errors import fault_of
-from llmcore.gateway.speeds import Speeds, entries_of
 from llmcore.gateway.store import SYSTEM, ConnectionTest, LlmSettings
 from llmcore.gateway.store.settings import changed
 from llmcore.gateway.vault import api_key as stored_key
@@ -35,7 +34,6 @@ class ConnectionsApi:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._speeds = Speeds(services.store, services.desk.wall)
 
     def routes(self) -> Sequence[Route]:
         route, at = self._services.route, "/api/settings/llm"
@@ -46,26 +44,29 @@ class ConnectionsApi:
                 self.test,
                 request=schemas.SETTINGS_BODY,
                 response=schemas.TEST_RESULT,
-                query=SCOPE,
+                query=schemas.SETTINGS_SCOPE,
             ),
             route(
                 *("GET", f"{at}/status", "account", "settings_status"),
                 "Who answers your calls, and the last tests.",
                 self.status,
-                response=schemas.ANY,
+                response=schemas.SETTINGS_STATUS,
             ),
             route(
                 *("GET", f"{at}/models", "account", "settings_models"),
                 "The models of your provider, or of another kind.",
                 self.models,
-                response=schemas.ANY,
-                query={"provider": "a kind, or a system provider", "refresh": "1: ask again"},
+                response=schemas.OWN_MODELS,
+                query={
+                    "provider": schemas.told(schemas.TEXT, "A kind, or a system provider."),
+                    **schemas.REFRESH,
+                },
             ),
             route(
                 *("GET", f"{at}/kinds", "account", "settings_kinds"),
                 "Every kind of provider that may be chosen.",
                 self.kinds,
-                response=schemas.ANY,
+                response=schemas.KINDS,
             ),
         )
 
@@ -182,7 +183,7 @@ class ConnectionsApi:
             error = listed.error
         else:
             listed = await services.lists.get("system", backend.system.list_models, refresh=refresh)
-            entries = await self._system_entries(listed.models, wanted)
+            entries = self._system_entries(listed.models, wanted)
             error = listed.error
         if not entries and wanted is not None:
             kind = views[wanted].kind if wanted in views else wanted
@@ -193,7 +194,7 @@ class ConnectionsApi:
                 "models": [one.as_json() for one in entries],
                 "error": error,
                 "asked_at": listed.asked or None,
-                "recommended": recommended(entries),
+                "recommended": recommended(entries, views),
             }
         )
 
@@ -204,13 +205,14 @@ class ConnectionsApi:
         finally:
             await provider.aclose()
 
-    async def _system_entries(self, models: Sequence[ModelInfo], wanted: str | None) -> list[Entry]:
-        views = [
-            view
-            for view in self._services.desk.backend.views()
-            if wanted is None or wanted in {view.name, view.kind}
+    def _system_entries(self, models: Sequence[ModelInfo], wanted: str | None) -> list[Entry]:
+        backend = self._services.desk.backend
+        kinds = {one.name: one.kind for one in backend.providers()}
+        return [
+            entry(model, model.provider or "", kinds.get(model.provider or "", ""), backend)
+            for model in models
+            if wanted is None or wanted in {model.provider, kinds.get(model.provider or "")}
         ]
-        return await entries_of(self._services.desk.backend, self._speeds, models, views)
 
     async def kinds(self, context: Context) -> Reply:
         backend = self._services.desk.backend

@@ -7,7 +7,7 @@ from typing import Any
 
 from llmcore._version import __version__
 from llmcore.gateway.access.policy import Access
-from llmcore.gateway.api import schemas
+from llmcore.gateway.api import system_schemas as schemas
 from llmcore.gateway.api.frame import Context, Live, Reply
 from llmcore.gateway.api.services import Services
 from llmcore.gateway.api.table import Route
@@ -25,32 +25,32 @@ class HealthApi:
         self._services = services
 
     def routes(self) -> Sequence[Route]:
-        route = self._services.route
+        route, at = self._services.route, "/api/v1/llm"
         metrics: Access = "open" if self._services.desk.config.open_metrics else "admin"
         return (
             route(
-                "GET", "/healthz", "open", "healthz", "The process lives.", self.alive, response=schemas.ANY
-            ),
-            route("GET", "/readyz", "open", "readyz", "It takes calls.", self.ready, response=schemas.ANY),
-            route(
-                "GET", "/api/v1/health", "open", "health", "How it goes.", self.health, response=schemas.ANY
+                *("GET", "/healthz", "open", "healthz", "The process lives.", self.alive),
+                response=schemas.PROBED,
             ),
             route(
-                *(
-                    "GET",
-                    "/api/v1/llm/status",
-                    "account",
-                    "status",
-                    "Every provider as it is now.",
-                    self.status,
-                ),
-                response=schemas.ANY,
+                *("GET", "/readyz", "open", "readyz", "It takes calls.", self.ready),
+                response=schemas.PROBED,
+                errors=(503,),
             ),
             route(
-                *("GET", "/api/v1/llm/status/events", "account", "status_events"),
+                *("GET", "/api/v1/health", "open", "health", "How it goes.", self.health),
+                response=schemas.HEALTH,
+            ),
+            route(
+                *("GET", f"{at}/status", "account", "status", "Every provider as it is now.", self.status),
+                response=schemas.STATUS,
+            ),
+            route(
+                *("GET", f"{at}/status/events", "account", "status_events"),
                 "The same, again whenever it changes.",
                 self.events,
                 media_type="text/event-stream",
+                events=schemas.STATUS_EVENT,
             ),
             route(
                 *("GET", "/metrics", metrics, "metrics", "Figures for Prometheus.", self.metrics),

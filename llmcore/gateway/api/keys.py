@@ -32,18 +32,20 @@ class KeysApi:
 
     def routes(self) -> Sequence[Route]:
         route, at, out = self._services.route, "/api/keys", schemas.KEY
-        whose = {"user_id": 'whose; "all" for everybody\'s (administrators only)'}
+        whose = schemas.KEYS_OF
         return (
             route(
                 *("GET", at, "account", "keys", "Your keys, newest first.", self.list),
                 response=schemas.page(out),
                 query={**schemas.PAGING, **whose},
+                errors=(404,),
             ),
             route(
                 *("POST", at, "account", "keys", "A new key; the answer alone shows it.", self.create),
                 request=schemas.KEY_BODY,
                 response=schemas.NEW_KEY,
                 status=201,
+                errors=(404, 409),
             ),
             route(
                 *("PATCH", f"{at}/{{id}}", "account", "key", "Other limits.", self.patch),

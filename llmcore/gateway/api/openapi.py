@@ -1,47 +1,70 @@
-"""The OpenAPI document, made of the table of routes: what is not in the table is not in it, and the other way round."""
+"""The OpenAPI document, made of the table of routes: what is not in the table is not in it, and the other way round.
+
+OpenAPI 3.1 has no word of its own for streams of server-sent events: under `text/event-stream` stands, as is usual, the
+schema of one event.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llmcore._version import __version__
-from llmcore.gateway.api import schemas
+from llmcore.gateway.access.policy import Access
+from llmcore.gateway.api.anthropic_schemas import ANTHROPIC_ERROR
+from llmcore.gateway.api.openai_schemas import OPENAI_ERROR
+from llmcore.gateway.api.openapi_errors import error_responses, errors_of
+from llmcore.gateway.api.schemas import COUNT, TEXT, Schema, told
 from llmcore.gateway.api.table import Route
 
-_SECURITY: dict[str, list[dict[str, list[str]]]] = {
+JSON = "application/json"
+SSE = "text/event-stream"
+
+_SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     "open": [],
-    "inference": [{"bearer": []}, {"x-api-key": []}],
-    "account": [{"bearer": []}, {"x-api-key": []}, {"browser": []}],
-    "admin": [{"bearer": []}, {"x-api-key": []}, {"browser": []}],
+    "inference": [{"bearer": []}, {"x-api-key": []}, {"x-goog-api-key": []}],
+    "account": [{"bearer": []}, {"x-api-key": []}, {"x-goog-api-key": []}, {"browser": []}],
+    "admin": [{"bearer": []}, {"x-api-key": []}, {"x-goog-api-key": []}, {"browser": []}],
 }
-_WHO = {
+_WHO: dict[Access, str] = {
     "open": "Open to everybody.",
     "inference": "Needs a key with the scope `inference`.",
     "account": "Needs a key with the scope `account`, or a signed-in browser.",
-    "admin": "For administrators.",
+    "admin": "For administrators: a key with the scope `admin`, or a signed-in browser.",
 }
-_ERRORS = {
-    "400": "The request cannot be understood; `param` names the place.",
-    "401": "No key, or one that is not valid.",
-    "403": "Not for this key or user.",
-    "404": "There is no such thing, or it is another user's.",
-    "405": "Not with this method.",
-    "408": "The body did not arrive in time.",
-    "409": "It was changed meanwhile.",
-    "413": "The body is too large.",
-    "415": "Not JSON, or compressed.",
-    "421": "Not under this host name.",
-    "429": "A limit is reached; `retry-after` says for how long.",
-    "500": "The gateway has failed.",
-    "503": "Not now.",
+_ABOUT = (
+    "One address for every model: the OpenAI and Anthropic wires, and the gateway's own affairs. `/proxy/llm/v1/...` is"
+    " another name of `/v1/...`. Send exactly one credential. A browser's session is told by its cookie, and with"
+    " anything but GET also by `Origin` and `x-csrf-token`."
+)
+_HEADERS: dict[str, dict[str, Any]] = {
+    "x-request-id": {
+        "description": "Names the request in the gateway's log; yours, where you sent one.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"},
+    },
+    "retry-after": {"description": "Seconds.", "schema": COUNT},
+    "www-authenticate": {"description": "Which credential is taken.", "schema": TEXT},
+    "x-llmcore-provider": {"description": "Who answered.", "schema": TEXT},
+    "x-llmcore-model": {"description": "The model that answered.", "schema": TEXT},
+    "x-llmcore-attempts": {"description": "How many requests to providers it took.", "schema": COUNT},
+    "x-llmcore-overhead-ms": {
+        "description": "Time that was the gateway's own.",
+        "schema": {"type": "number"},
+    },
+    "x-llmcore-warnings": {"description": "What was lost in translation.", "schema": TEXT},
 }
-_UPSTREAM = {
-    "402": "A provider wants to be paid.",
-    "422": "The same Idempotency-Key came with another body.",
-    "502": "A provider failed.",
-    "504": "A provider took too long.",
-    "529": "Every provider is overloaded (Anthropic's wire).",
+_OF_CALLS = tuple(name for name in _HEADERS if name.startswith("x-llmcore-"))
+_CALL_PARAMETERS: dict[str, Schema] = {
+    "x-llmcore-session": told(TEXT, "A session (`/api/sessions`), which says who answers."),
+    "x-llmcore-agent": told(TEXT, "An agent of that session."),
+    "x-request-timeout-ms": told(
+        {"type": "string", "pattern": "^[1-9][0-9]{0,11}$"}, "When the answer is of no use any more."
+    ),
+    "idempotency-key": told(
+        {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        "A repeated whole request gets the answer that was given.",
+    ),
 }
 
 
@@ -49,45 +72,57 @@ def document(routes: Iterable[Route], *, server: str | None = None) -> dict[str,
     """OpenAPI 3.1."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        path = route.path.replace(":path}", "}")
-        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.shown_path, {})[route.method.lower()] = _operation(route)
     found: dict[str, Any] = {
         "openapi": "3.1.0",
-        "info": {
-            "title": "llmcore gateway",
-            "version": __version__,
-            "description": "One address for every model: the OpenAI and Anthropic wires, and the gateway's own affairs."
-            " `/proxy/llm/v1/...` is another name of `/v1/...`.",
-        },
+        "info": {"title": "llmcore gateway", "version": __version__, "description": _ABOUT},
         "paths": paths,
-        "components": {
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-                "browser": {"type": "apiKey", "in": "cookie", "name": "llmcore"},
-            },
-            "schemas": {"Error": schemas.ERROR},
-        },
+        "components": _components(),
     }
     if server is not None:
         found["servers"] = [{"url": server}]
     return found
 
 
+def _components() -> dict[str, Any]:
+    return {
+        "securitySchemes": {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            "x-goog-api-key": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
+            "browser": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "llmcore",
+                "description": "Set by `POST /api/sign-in`; with TLS its name is `__Host-llmcore`.",
+            },
+        },
+        "schemas": {"Error": OPENAI_ERROR, "AnthropicError": ANTHROPIC_ERROR},
+        "responses": error_responses(),
+        "headers": _HEADERS,
+    }
+
+
 def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": f"{route.method.lower()}_{route.path.strip('/').replace('/', '_')}".translate(_PLAIN),
+        "operationId": f"{route.method.lower()}_{route.shown_path.strip('/').replace('/', '_')}".translate(
+            _PLAIN
+        ),
         "summary": route.summary,
         "description": _WHO[route.access],
         "tags": [route.tag or "gateway"],
         "security": _SECURITY[route.access],
-        "parameters": [*_path_parameters(route), *_query_parameters(route)],
+        "parameters": [
+            *_path_parameters(route),
+            *_parameters("query", route.query),
+            *_header_parameters(route),
+        ],
         "responses": _responses(route),
     }
     if route.request is not None:
         operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": route.request}},
+            "required": bool(route.request.get("required")),
+            "content": _content(route.request),
         }
     return operation
 
@@ -95,31 +130,51 @@ def _operation(route: Route) -> dict[str, Any]:
 _PLAIN = str.maketrans({"{": "", "}": "", ":": "_", ".": "_", "-": "_"})
 
 
+def _content(schema: Schema | Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON body; the examples of its schema stand beside it, where tools look for them."""
+    plain = {name: value for name, value in schema.items() if name != "examples"}
+    values = schema.get("examples", ())
+    told_ones = {f"example-{number}": {"value": value} for number, value in enumerate(values, 1)}
+    return {JSON: {"schema": plain, "examples": told_ones} if told_ones else {"schema": plain}}
+
+
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
-    names = [part[1:-1].removesuffix(":path") for part in route.path.split("/") if part.startswith("{")]
     schema = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
-    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
+    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in route.parameters]
 
 
-def _query_parameters(route: Route) -> list[dict[str, Any]]:
+def _parameters(place: str, schemas: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "query", "description": what, "schema": {"type": "string"}}
-        for name, what in route.query.items()
+        {
+            "name": name,
+            "in": place,
+            "required": False,
+            "description": schema["description"],
+            "schema": {key: value for key, value in schema.items() if key != "description"},
+        }
+        for name, schema in schemas.items()
     ]
 
 
+def _header_parameters(route: Route) -> list[dict[str, Any]]:
+    return _parameters("header", _CALL_PARAMETERS) if route.asks_model else []
+
+
 def _responses(route: Route) -> dict[str, Any]:
-    schema = route.response if route.response is not None else {}
-    good: dict[str, Any] = {"description": "Good."}
-    content = {
-        route.media_type: {"schema": schema if route.media_type == "application/json" else {"type": "string"}}
+    errors = {
+        str(status): {"$ref": f"#/components/responses/{name}"} for status, name in errors_of(route).items()
     }
-    if route.access == "inference" and route.method == "POST":
-        content["text/event-stream"] = {"schema": {"type": "string"}}
-    good["content"] = content
-    errors = {**_ERRORS, **(_UPSTREAM if route.access == "inference" else {})}
-    error: dict[str, Any] = {"application/json": {"schema": {}}}
-    return {
-        str(route.status): good,
-        **{status: {"description": what, "content": error} for status, what in errors.items()},
-    }
+    return {str(route.status): _good(route), **errors}
+
+
+def _good(route: Route) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if route.media_type == JSON:
+        content |= _content(route.response or {})
+    elif route.media_type != SSE:
+        content[route.media_type] = {"schema": TEXT}
+    if route.events is not None:
+        content[SSE] = {"schema": route.events}
+    names = ("x-request-id", *(_OF_CALLS if route.asks_model else ()))
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    return {"description": route.summary, "headers": headers, "content": content}

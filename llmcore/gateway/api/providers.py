@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmcore.errors import InvalidRequestError
-from llmcore.gateway.api import schemas
+from llmcore.gateway.api import system_schemas as schemas
 from llmcore.gateway.api.fields import known
 from llmcore.gateway.api.frame import Context, Reply
+from llmcore.gateway.api.openai_schemas import EXPLAIN_BODY
 from llmcore.gateway.api.services import Services
 from llmcore.gateway.api.system import SystemApi
 from llmcore.gateway.api.table import Route
@@ -31,21 +32,29 @@ class ProvidersApi:
         )
         return (
             *changes,
-            route("GET", at, "admin", "providers", "Every system provider.", self.list, response=schemas.ANY),
+            route(
+                "GET",
+                at,
+                "admin",
+                "providers",
+                "Every system provider.",
+                self.list,
+                response=schemas.PROVIDERS,
+            ),
             route(
                 *("POST", f"{at}/explain", "admin", "explain"),
                 "Who would be asked for a chat request, in which order, who not and why; nothing is sent.",
                 self.explain,
-                request=schemas.CHAT_BODY,
-                response=schemas.ANY,
+                request=EXPLAIN_BODY,
+                response=schemas.EXPLAINED,
                 limit=MIB,
             ),
             route(
                 *("POST", f"{at}/reload", "admin", "reload"),
                 "Read the configuration file again; what runs goes on as it began.",
                 self.reload,
-                request=schemas.strict(schemas.of()),
-                response=schemas.ANY,
+                request=schemas.NOTHING,
+                response=schemas.NAMES,
             ),
         )
 

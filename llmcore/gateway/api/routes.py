@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmcore.gateway.api import schemas
+from llmcore.gateway.api import anthropic_schemas, openai_schemas, system_schemas
 from llmcore.gateway.api.connections import ConnectionsApi
 from llmcore.gateway.api.count_tokens import CountTokens
 from llmcore.gateway.api.embeddings import Embeddings
@@ -20,6 +20,7 @@ from llmcore.gateway.api.sign_in import SignInApi
 from llmcore.gateway.api.table import Route
 from llmcore.gateway.api.usage import UsageApi
 from llmcore.gateway.api.users import UsersApi
+from llmcore.gateway.http import as_json
 from llmcore.gateway.mirror.anthropic import AnthropicMirror
 from llmcore.gateway.mirror.openai_chat import OpenAIChatMirror
 from llmcore.gateway.mirror.responses import ResponsesMirror
@@ -29,7 +30,6 @@ from llmcore.gateway.serve import Desk
 
 def call_routes(desk: Desk) -> tuple[Route, ...]:
     """The served wires."""
-    answer = schemas.ANY
     chat, responses, messages = (
         Generation(desk, OpenAIChatMirror(), "chat"),
         Generation(desk, ResponsesMirror(), "responses"),
@@ -38,18 +38,24 @@ def call_routes(desk: Desk) -> tuple[Route, ...]:
     return (
         Route(
             *("POST", "/v1/chat/completions", "inference", "chat", "OpenAI's chat completions.", chat),
-            *(schemas.CHAT_BODY, answer),
+            *(openai_schemas.CHAT_BODY, openai_schemas.CHAT_ANSWER),
             tag="models",
+            events=openai_schemas.CHAT_EVENT,
+            asks_model=True,
         ),
         Route(
             *("POST", "/v1/responses", "inference", "responses", "OpenAI's responses.", responses),
-            *(schemas.RESPONSES_BODY, answer),
+            *(openai_schemas.RESPONSES_BODY, openai_schemas.RESPONSES_ANSWER),
             tag="models",
+            events=openai_schemas.RESPONSES_EVENT,
+            asks_model=True,
         ),
         Route(
             *("POST", "/v1/messages", "inference", "messages", "Anthropic's messages.", messages),
-            *(schemas.MESSAGES_BODY, answer),
+            *(anthropic_schemas.MESSAGES_BODY, anthropic_schemas.MESSAGES_ANSWER),
             tag="models",
+            events=anthropic_schemas.MESSAGES_EVENT,
+            asks_model=True,
         ),
         Route(
             *(
@@ -60,13 +66,15 @@ def call_routes(desk: Desk) -> tuple[Route, ...]:
                 "An estimate.",
                 CountTokens(desk),
             ),
-            *(schemas.ANY, answer),
+            *(anthropic_schemas.COUNT_BODY, anthropic_schemas.COUNTED),
             tag="models",
+            errors=(409, 422, 429),
         ),
         Route(
             *("POST", "/v1/embeddings", "inference", "embeddings", "OpenAI's embeddings.", Embeddings(desk)),
-            *(schemas.EMBEDDINGS_BODY, answer),
+            *(openai_schemas.EMBEDDINGS_BODY, openai_schemas.EMBEDDINGS_ANSWER),
             tag="models",
+            asks_model=True,
         ),
     )
 
@@ -82,12 +90,22 @@ def all_routes(services: Services) -> tuple[Route, ...]:
     for api in apis:
         routes += api.routes()
 
+    written: list[bytes] = []
+
     async def told(context: Context) -> Reply:
-        return Reply(document(routes, server=services.desk.config.public_url))
+        if not written:
+            written.append(as_json(document(routes, server=services.desk.config.public_url)))
+        return Reply(written[0], content_type="application/json")
 
     routes.append(
         services.route(
-            "GET", "/openapi.json", "open", "openapi", "This document.", told, response=schemas.ANY
+            "GET",
+            "/openapi.json",
+            "open",
+            "openapi",
+            "This document.",
+            told,
+            response=system_schemas.DOCUMENT,
         )
     )
     return tuple(routes)

@@ -20,7 +20,7 @@ from llmcore.gateway.system import SystemProviders
 from llmcore.gateway.usage.recorder import Recorder
 from llmcore.gateway.vault import Passwords, Vault
 
-NO_QUERY: Mapping[str, str] = {}
+NO_QUERY: Mapping[str, Schema] = {}
 
 
 @define
@@ -83,11 +83,13 @@ class Services:
         *,
         request: Schema | None = None,
         response: Schema | None = None,
-        query: Mapping[str, str] = NO_QUERY,
+        query: Mapping[str, Schema] = NO_QUERY,
         status: int = 200,
         cookies: bool = True,
         media_type: str = "application/json",
         limit: int = BODY_LIMIT,
+        errors: tuple[int, ...] = (),
+        events: Schema | None = None,
     ) -> Route:
         """One endpoint in its frame, as a row of the table."""
         reads = request is not None
@@ -105,4 +107,6 @@ class Services:
             status,
             media_type,
             path.split("/")[2] if path.count("/") > 1 else path.strip("/"),
+            errors,
+            events,
         )

@@ -43,6 +43,7 @@ class SignInApi:
                 ),
                 request=schemas.SIGN_IN,
                 response=schemas.ME,
+                errors=(401, 403, 429, 503),
             ),
             route(
                 *(
@@ -65,10 +66,9 @@ class SignInApi:
                     "Set your password; signs you out elsewhere.",
                     self.password,
                 ),
-                request=schemas.strict(
-                    schemas.of(("password",), password=schemas.TEXT, old_password=schemas.null(schemas.TEXT))
-                ),
-                response=schemas.DONE,
+                request=schemas.PASSWORD_BODY,
+                response=schemas.ME,
+                errors=(429,),
             ),
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmcore.gateway.addresses import Rules, checked
-from llmcore.gateway.api import schemas
+from llmcore.gateway.api import system_schemas as schemas
 from llmcore.gateway.api.fields import found, known, required, text, texts
 from llmcore.gateway.api.frame import Context, Reply
 from llmcore.gateway.api.services import Services
@@ -19,18 +19,6 @@ from llmcore.secret import Secret
 
 BODY = ("name", *FIELDS, "api_key")
 LARGEST = 2**31
-_LINE = schemas.null(schemas.LINE)
-_MEMBERS: dict[str, schemas.Schema] = {
-    "name": schemas.LINE,
-    "provider": schemas.LINE,
-    "base_url": _LINE,
-    "text_model": _LINE,
-    "embedding_model": _LINE,
-    "priority": schemas.null(schemas.WHOLE),
-    "max_in_flight": schemas.null(schemas.WHOLE),
-    "api_key": schemas.null(schemas.TEXT),
-}
-SCHEMA = schemas.strict(schemas.of(**_MEMBERS))
 
 
 class SystemApi:
@@ -41,23 +29,23 @@ class SystemApi:
         self._system = system
 
     def routes(self) -> Sequence[Route]:
-        route, at, out = self._services.route, "/api/providers", schemas.ANY
-        order = schemas.strict(schemas.of(("names",), names=schemas.a_list(schemas.LINE)))
+        route, at, out = self._services.route, "/api/providers", schemas.NAMES
         return (
             route(
                 *("POST", at, "admin", "provider_add", "One more for everybody.", self.add),
-                request=SCHEMA,
+                request=schemas.PROVIDER_BODY,
                 response=out,
                 status=201,
+                errors=(409,),
             ),
             route(
                 *("PUT", f"{at}/order", "admin", "provider_order", "Who is asked first.", self.order),
-                request=order,
+                request=schemas.ORDER_BODY,
                 response=out,
             ),
             route(
                 *("PATCH", f"{at}/{{name}}", "admin", "provider_change", "Change one.", self.change),
-                request=SCHEMA,
+                request=schemas.PROVIDER_PATCH,
                 response=out,
             ),
             route(

@@ -21,7 +21,10 @@ ALIAS = "/proxy/llm"
 class Route:
     """One method of one path. path: segments in braces are parameters. name: in metrics and logs.
 
-    request, response: JSON schemas for the document; None where there is no body. query: names to what they mean.
+    request, response: JSON schemas for the document; None where there is no body. query: a schema for each name that is
+    known. status, media_type: of a good answer. errors: statuses that do not follow from the rest (`openapi.errors_of`).
+    events: the schema of one server-sent event where the answer is, or may be, a stream of them. asks_model:
+    whether it is a model call, with all that can come of one.
     """
 
     method: Method
@@ -32,10 +35,29 @@ class Route:
     endpoint: AsgiApp = field(repr=False)
     request: Schema | None = field(default=None, repr=False)
     response: Schema | None = field(default=None, repr=False)
-    query: Mapping[str, str] = field(factory=dict, repr=False)
+    query: Mapping[str, Schema] = field(factory=dict, repr=False)
     status: int = 200
     media_type: str = "application/json"
     tag: str = ""
+    errors: tuple[int, ...] = ()
+    events: Schema | None = field(default=None, repr=False)
+    asks_model: bool = False
+
+    @property
+    def shown_path(self) -> str:
+        """The path as the document writes it."""
+        return self.path.replace(":path}", "}")
+
+    @property
+    def anthropic(self) -> bool:
+        """Whether its errors have Anthropic's shape; all others have OpenAI's."""
+        return self.path.startswith("/v1/messages")
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of what is variable in the path."""
+        parts = self.shown_path.split("/")
+        return tuple(part[1:-1] for part in parts if part.startswith("{"))
 
 
 class Found:

@@ -20,16 +20,6 @@ from llmcore.gateway.usage.export import attempts_csv, groups_csv
 DAYS = 30
 MOST_DAYS = 3660
 MOST_ROWS = 20_000
-SPAN = {
-    "since": "first UTC day, as 2026-11-21 (30 days ago)",
-    "until": "last UTC day (today)",
-    "by": "of day, provider, model, user, key, with commas (day)",
-    "scope": '"all": everybody\'s (administrators only)',
-    "user_id": "one user's (administrators only)",
-    "provider": "this provider alone",
-    "model": "this model alone",
-    "key_id": "this key alone",
-}
 
 
 class UsageApi:
@@ -39,12 +29,21 @@ class UsageApi:
         self._services = services
 
     def routes(self) -> Sequence[Route]:
-        route, at, scope = self._services.route, "/api/usage", {"scope": SPAN["scope"]}
+        route, at, scope = self._services.route, "/api/usage", schemas.USAGE_SCOPE
         return (
-            route("GET", at, "account", "usage", "Sums.", self.sums, response=schemas.USAGE, query=SPAN),
+            route(
+                "GET",
+                at,
+                "account",
+                "usage",
+                "Sums.",
+                self.sums,
+                response=schemas.USAGE,
+                query=schemas.USAGE_SPAN,
+            ),
             route(
                 *("GET", f"{at}.csv", "account", "usage_csv", "The same as CSV.", self.sums_csv),
-                query=SPAN,
+                query=schemas.USAGE_SPAN,
                 media_type="text/csv",
             ),
             route(
@@ -56,7 +55,7 @@ class UsageApi:
                     "Single requests, newest first.",
                     self.attempts,
                 ),
-                response=schemas.page(schemas.ANY),
+                response=schemas.page(schemas.ATTEMPT),
                 query={**schemas.PAGING, **scope},
             ),
             route(

@@ -40,12 +40,14 @@ class UsersApi:
                 request=schemas.USER_BODY,
                 response=out,
                 status=201,
+                errors=(409,),
             ),
             route("GET", f"{at}/{{id}}", "admin", "user", "One of them.", self.get, response=out),
             route(
                 *("PATCH", f"{at}/{{id}}", "admin", "user", "Another role or password; disable.", self.patch),
                 request=schemas.USER_PATCH,
                 response=out,
+                errors=(409,),
             ),
             route(
                 "DELETE",
@@ -55,18 +57,19 @@ class UsersApi:
                 "Remove for good.",
                 self.delete,
                 response=schemas.DONE,
+                errors=(409,),
             ),
             route(
                 *("POST", f"{at}/{{id}}/link", "admin", "user_link"),
                 "A token that signs that user in once, within an hour.",
                 self.link,
-                response=schemas.of(("token",), token=schemas.TEXT),
+                response=schemas.LINK,
                 status=201,
             ),
             route(
                 *("GET", "/api/audit", "admin", "audit", "Who did what, newest first.", self.audit),
-                response=schemas.page(schemas.ANY),
-                query={**schemas.PAGING, "actor": "a user's id", "action": 'such as "key.revoke"'},
+                response=schemas.page(schemas.AUDIT),
+                query=schemas.AUDIT_QUERY,
             ),
         )
 

@@ -13,7 +13,7 @@ from llmcore.gateway.access import policy
 from llmcore.gateway.access.authenticate import credential, unauthorized
 from llmcore.gateway.access.origin import check_same_origin
 from llmcore.gateway.access.principal import INFERENCE, Principal
-from llmcore.gateway.api import schemas
+from llmcore.gateway.api import openai_schemas
 from llmcore.gateway.api.frame import cookie_name, cookie_of
 from llmcore.gateway.api.generation import Generation
 from llmcore.gateway.api.services import Services
@@ -166,10 +166,11 @@ def playground_route(services: Services) -> Route:
         "playground",
         "A streamed answer that tells who gave it, and how.",
         Playground(services),
-        schemas.CHAT_BODY,
-        schemas.ANY,
+        openai_schemas.PLAYGROUND_BODY,
         media_type="text/event-stream",
         tag="playground",
+        events=openai_schemas.PLAYGROUND_EVENT,
+        asks_model=True,
     )
 
 
