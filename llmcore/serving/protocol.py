@@ -35,11 +35,9 @@ class Guarded(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_headers:
             self._received += len(data)
-            if self._alarm is None:
-                self._alarm = self.loop.call_later(self.seconds, self._too_slow)
         super().data_received(data)
-        if self._in_headers and self._received > self.most:
-            self._give_up(TOO_LARGE)
+        if self._in_headers and (self._received or self._held):
+            self._wait_for_the_rest()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
@@ -56,6 +54,13 @@ class Guarded(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_headers = True
+
+    def _wait_for_the_rest(self) -> None:
+        """Headers have begun, and are not whole."""
+        if self._received > self.most:
+            self._give_up(TOO_LARGE)
+        elif self._alarm is None:
+            self._alarm = self.loop.call_later(self.seconds, self._too_slow)
 
     def _too_slow(self) -> None:
         self._alarm = None
