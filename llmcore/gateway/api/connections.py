@@ -19,6 +19,7 @@ from llmcore.gateway.backend import KindInfo
 from llmcore.gateway.catalogue import Entry, entry, recommended
 from llmcore.gateway.errors import BadRequest
 from llmcore.gateway.mirror.errors import fault_of
+from llmcore.gateway.speeds import Speeds, entries_of
 from llmcore.gateway.store import SYSTEM, ConnectionTest, LlmSettings
 from llmcore.gateway.store.settings import changed
 from llmcore.gateway.vault import api_key as stored_key
@@ -34,6 +35,7 @@ class ConnectionsApi:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._speeds = Speeds(services.store, services.desk.wall)
 
     def routes(self) -> Sequence[Route]:
         route, at = self._services.route, "/api/settings/llm"
@@ -183,7 +185,7 @@ class ConnectionsApi:
             error = listed.error
         else:
             listed = await services.lists.get("system", backend.system.list_models, refresh=refresh)
-            entries = self._system_entries(listed.models, wanted)
+            entries = await self._system_entries(listed.models, wanted)
             error = listed.error
         if not entries and wanted is not None:
             kind = views[wanted].kind if wanted in views else wanted
@@ -194,7 +196,7 @@ class ConnectionsApi:
                 "models": [one.as_json() for one in entries],
                 "error": error,
                 "asked_at": listed.asked or None,
-                "recommended": recommended(entries, views),
+                "recommended": recommended(entries),
             }
         )
 
@@ -205,14 +207,13 @@ class ConnectionsApi:
         finally:
             await provider.aclose()
 
-    def _system_entries(self, models: Sequence[ModelInfo], wanted: str | None) -> list[Entry]:
-        backend = self._services.desk.backend
-        kinds = {one.name: one.kind for one in backend.providers()}
-        return [
-            entry(model, model.provider or "", kinds.get(model.provider or "", ""), backend)
-            for model in models
-            if wanted is None or wanted in {model.provider, kinds.get(model.provider or "")}
+    async def _system_entries(self, models: Sequence[ModelInfo], wanted: str | None) -> list[Entry]:
+        views = [
+            view
+            for view in self._services.desk.backend.views()
+            if wanted is None or wanted in {view.name, view.kind}
         ]
+        return await entries_of(self._services.desk.backend, self._speeds, models, views)
 
     async def kinds(self, context: Context) -> Reply:
         backend = self._services.desk.backend

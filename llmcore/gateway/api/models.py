@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from llmcore.config import CAPABILITIES
 from llmcore.gateway.access.principal import Principal
 from llmcore.gateway.api import openai_schemas, schemas
 from llmcore.gateway.api.frame import Context, Reply
 from llmcore.gateway.api.services import Services
 from llmcore.gateway.api.table import Route
-from llmcore.gateway.catalogue import Listed, aliases, entry, recommended
-from llmcore.gateway.errors import NotFound
+from llmcore.gateway.catalogue import Listed, Needs, aliases, recommended
+from llmcore.gateway.errors import BadRequest, NotFound
 from llmcore.gateway.mirror.openai_models import encode_model, encode_models
+from llmcore.gateway.speeds import Speeds, entries_of
 from llmcore.types import ModelInfo
 
 
@@ -20,6 +22,7 @@ class ModelsApi:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._speeds = Speeds(services.store, services.desk.wall)
 
     def routes(self) -> Sequence[Route]:
         route = self._services.route
@@ -44,7 +47,13 @@ class ModelsApi:
                     self.catalogue,
                 ),
                 response=schemas.CATALOGUE,
-                query=schemas.REFRESH,
+                query={
+                    **schemas.REFRESH,
+                    "needs": schemas.told(
+                        schemas.TEXT, f"What a recommended model must be able to do: {', '.join(CAPABILITIES)}."
+                    ),
+                    "context": schemas.told(schemas.TEXT, "Tokens that a recommended model must hold."),
+                },
             ),
         )
 
@@ -60,21 +69,18 @@ class ModelsApi:
         raise NotFound(f"there is no model {wanted[:120]!r} here", code="model_not_found", param="model")
 
     async def catalogue(self, context: Context) -> Reply:
-        backend = self._services.desk.backend
+        backend, needs = self._services.desk.backend, needs_of(context.query)
         listed = await self._listed(refresh=context.query.get("refresh") in {"1", "true"})
-        views = {view.name: view for view in backend.views()}
-        entries = [
-            entry(model, view.name, view.kind, backend, view.first_token_mean_s)
-            for model in listed.models
-            if (view := views.get(model.provider or "")) is not None
-        ]
-        named = [one for view in views.values() for one in aliases(view)]
+        views = backend.views()
+        entries = await entries_of(backend, self._speeds, listed.models, views)
+        usable = [one for one in entries if context.principal.may_use(one.id)]
+        named = [one for view in views for one in aliases(view) if context.principal.may_use(one.id)]
         return Reply(
             {
-                "models": [one.as_json() for one in (*named, *entries) if context.principal.may_use(one.id)],
+                "models": [one.as_json() for one in (*named, *usable)],
                 "error": listed.error,
                 "asked_at": listed.asked or None,
-                "recommended": recommended(entries, views),
+                "recommended": recommended(usable, needs),
             }
         )
 
@@ -95,3 +101,15 @@ class ModelsApi:
                 if name is not None:
                     found.setdefault(name, ModelInfo(name, view.name, owned_by=view.kind))
         return [model for model in found.values() if principal.may_use(model.id)]
+
+
+def needs_of(query: Mapping[str, str]) -> Needs:
+    """What `?needs=tools,images&context=100000` asks of a recommended model. Raises BadRequest."""
+    words = [word.strip() for word in query.get("needs", "").split(",") if word.strip()]
+    for word in words:
+        if word not in CAPABILITIES:
+            raise BadRequest(f"needs: {word[:60]!r} is none of {', '.join(CAPABILITIES)}", param="needs")
+    context = query.get("context", "")
+    if context and not (context.isascii() and context.isdigit() and len(context) <= 12):
+        raise BadRequest("context: must be a whole number of tokens", param="context")
+    return Needs(frozenset(words), int(context) if context else None)

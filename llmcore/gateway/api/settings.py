@@ -48,7 +48,16 @@ class SettingsApi:
         route, at = self._services.route, "/api/settings/llm"
         body, out = schemas.SETTINGS_BODY, schemas.SETTINGS
         return (
-            route("GET", at, "account", "settings", "Your settings.", self.get, response=out, query=schemas.SETTINGS_SCOPE),
+            route(
+                "GET",
+                at,
+                "account",
+                "settings",
+                "Your settings.",
+                self.get,
+                response=out,
+                query=schemas.SETTINGS_SCOPE,
+            ),
             route(
                 "PUT",
                 at,
@@ -138,6 +147,7 @@ def normal(
     after: LlmSettings,
     change: SettingsChange,
     before: LlmSettings | None,
+    key: Secret | Unset | None = UNSET,
 ) -> SettingsChange:
     """The change with its address in the normal spelling. Raises BadRequest, Forbidden for what may not be chosen."""
     kind = services.choices.kind(after.provider)
@@ -153,18 +163,25 @@ def normal(
     config = services.desk.config
     rules = Rules(kind is not None and kind.local, frozenset(config.local_servers), config.allow_http)
     if after.base_url is None:
+        kept = after.key is not None and key is UNSET
+        if kind is not None and (isinstance(key, Secret) or kept or not kind.key_required):
+            _check_usual(kind, rules)
         return change
     unchanged = before is not None and before.base_url == after.base_url and before.provider == after.provider
-    key: Secret | Unset | None = UNSET,
     if not unchanged and not context.principal.admin and not config.users_set_base_url:
         raise Forbidden("base_url: only administrators may enter an address here", code="address_not_allowed")
     if kind is None:
         raise BadRequest("base_url: a system provider has its own address", param="base_url")
     return evolve(change, base_url=checked(after.base_url, rules).url)
 
-        kept = after.key is not None and key is UNSET
-        if kind is not None and (isinstance(key, Secret) or kept or not kind.key_required):
-            _check_usual(kind, rules)
+
+def _check_usual(kind: KindInfo, rules: Rules) -> None:
+    """Whether a provider of one's own can be where its kind usually is. Raises BadRequest."""
+    if kind.needs_base_url:
+        raise BadRequest(f"base_url: {kind.label} has no usual address; enter yours", param="base_url")
+    if kind.base_url is not None:
+        checked(kind.base_url, rules)
+
 
 def shown(services: Services, settings: LlmSettings | None) -> dict[str, Any]:
     if settings is None:
@@ -176,14 +193,6 @@ def shown(services: Services, settings: LlmSettings | None) -> dict[str, Any]:
         "embedding_model": settings.embedding_model,
         "base_url": settings.base_url,
         "api_key_set": settings.key is not None,
-def _check_usual(kind: KindInfo, rules: Rules) -> None:
-    """Whether a provider of one's own can be where its kind usually is. Raises BadRequest."""
-    if kind.needs_base_url:
-        raise BadRequest(f"base_url: {kind.label} has no usual address; enter yours", param="base_url")
-    if kind.base_url is not None:
-        checked(kind.base_url, rules)
-
-
         "api_key_last4": settings.key.last4 if settings.key else None,
         "temperature": settings.temperature,
         "max_tokens": settings.max_tokens,
