@@ -16,6 +16,9 @@ HANDED_ON = "LLMCORE_SERVE"
 SOCKET = "LLMCORE_SERVE_SOCKET"
 """The variable with the number of the inherited socket."""
 
+PARENT = "LLMCORE_SERVE_PARENT"
+"""The variable with the number of a pipe that ends with the parent, however that ends."""
+
 PAUSE_S = 0.2
 SOON_S = 5.0
 """A worker that dies within so long of its start is a broken one; three of them in a row end everything."""
@@ -28,7 +31,8 @@ class Workers:
         self, count: int, told: str, socket: int, *, drain: float, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._count = count
-        self._environ = {**os.environ, HANDED_ON: told, SOCKET: str(socket)}
+        self._parent, self._alive = os.pipe()
+        self._environ = {**os.environ, HANDED_ON: told, SOCKET: str(socket), PARENT: str(self._parent)}
         self._socket = socket
         self._drain = drain
         self._now = now
@@ -49,12 +53,14 @@ class Workers:
         finally:
             for one, handler in before.items():
                 signal.signal(one, handler)
+            os.close(self._parent)
+            os.close(self._alive)
         return 0 if self._stopping else 1
 
     def _start(self) -> None:
         command = [sys.executable, "-m", "llmcore.serving.worker"]
         process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
-            command, env=self._environ, pass_fds=(self._socket,), start_new_session=True
+            command, env=self._environ, pass_fds=(self._socket, self._parent), start_new_session=True
         )
         self._running[process] = self._now()
 

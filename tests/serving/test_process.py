@@ -128,14 +128,38 @@ def test_a_running_answer_is_not_cut_when_it_is_told_to_stop(tmp_path: Path) -> 
         assert process.wait(20) == 0
 
 
+def children_of(pid: int) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=True
+    )
+    return [int(child) for child in listed.stdout.split()]
+
+
+def runs(pid: int) -> bool:
+    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return bool(told.stdout.strip()) and not told.stdout.startswith("Z")
+
+
+def test_workers_end_with_their_parent_even_where_it_is_killed(tmp_path: Path, sim: str) -> None:
+    file = config(tmp_path, sim)
+    with served(tmp_path, file, "--workers", "2") as (address, shown, process):
+        assert ask(address, key_in(shown)).status_code == 200
+        children = children_of(process.pid)
+        assert len(children) == 2
+        process.kill()
+        process.wait()
+        for _ in range(200):
+            if not any(map(runs, children)):
+                break
+            time.sleep(0.1)
+        assert not any(map(runs, children))
+
+
 def test_several_workers_and_one_that_dies(tmp_path: Path, sim: str) -> None:
     with served(tmp_path, config(tmp_path, sim), "--workers", "2") as (address, shown, process):
         key = key_in(shown)
         assert {ask(address, key).status_code for _ in range(10)} == {200}
-        listed = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
-        )
-        children = [int(pid) for pid in listed.stdout.split()]
+        children = children_of(process.pid)
         assert len(children) == 2
         os.kill(children[0], signal.SIGKILL)
         good = 0
