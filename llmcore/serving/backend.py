@@ -26,7 +26,6 @@ from llmcore.prices import PriceBook
 from llmcore.provider import LlmProvider
 from llmcore.providers import find, places
 from llmcore.providers.place import Place
-from llmcore.secret import redact
 from llmcore.transport.fast import FastTransport
 from llmcore.transport.limits import Limits
 from llmcore.transport.outgoing import Origin
@@ -36,7 +35,7 @@ MAX_TENANTS = 10_000
 OWN_CONNECTIONS = 200
 _THOUSAND = 1000
 _UNSAID = Routing()
-_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+_STATUS = re.compile(r"\(status (\d{3})\b")
 
 
 class ManagerBackend:
@@ -206,6 +205,13 @@ def _is_local(kind: str) -> bool:
     return any(place.kind == kind and place.local for place in places())
 
 
+def _fault(text: str) -> str:
+    """Class and status of an error alone: vendors repeat what they were asked, and a prompt is nobody else's (T15)."""
+    outcome, _, rest = text.partition(":")
+    statuses = _STATUS.findall(rest)
+    return f"{outcome} (status {statuses[-1]})" if statuses else outcome
+
+
 def _view(guard: Guard, now: float) -> ProviderView:
     stats, routing = guard.stats(), guard.routing
     ended = stats.successes + stats.failures
@@ -227,9 +233,7 @@ def _view(guard: Guard, now: float) -> ProviderView:
         latency_p50_s=stats.latency_p50_s,
         latency_p95_s=stats.latency_p95_s,
         cost_usd=stats.cost_usd,
-        last_error=None
-        if stats.last_error is None
-        else _ADDRESS.sub("(address)", redact(stats.last_error))[:300],
+        last_error=None if stats.last_error is None else _fault(stats.last_error),
         text_model=routing.text_model,
         embedding_model=routing.embedding_model,
         models=dict(routing.models),
