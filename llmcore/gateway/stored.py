@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 
 from llmcore.config import ProviderConfig
 from llmcore.errors import ConfigurationError
@@ -23,6 +24,7 @@ from llmcore.gateway.store import (
     StoreError,
     StoreInvalid,
     UsageAttempt,
+    new_id,
 )
 from llmcore.gateway.usage.recorder import Recorder
 from llmcore.gateway.vault import SealBroken, Tokens, Vault, VaultError, api_key, looks_opaque, public_id_of
@@ -40,7 +42,7 @@ def told(error: StoreError | VaultError) -> GatewayError:
     if isinstance(error, StoreConflict):
         return Conflict(str(error))
     if isinstance(error, StoreInvalid):
-        return BadRequest(str(error))
+        return BadRequest(str(error), param=error.param)
     return Unavailable("the database cannot be used now; try again", retry_after=5.0, code="database_away")
 
 
@@ -192,15 +194,18 @@ class StoredChoices:
 
 
 class UsageBooks:
-    """Ended calls on their way to the ledger, one row for each attempt."""
+    """Ended calls on their way to the ledger, one row for each attempt, numbered in this run of ours."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._run = new_id()
+        self._count = count()
 
     def add(self, record: CallRecord, /) -> None:
         last = _final(record.attempts)
         for index, attempt in enumerate(record.attempts):
-            self._recorder.record(row_of(record, attempt, final=index == last))
+            row_id = f"{self._run}-{next(self._count)}"
+            self._recorder.record(row_of(record, attempt, row_id, final=index == last))
 
 
 def _final(attempts: tuple[Attempt, ...]) -> int:
@@ -211,10 +216,11 @@ def _final(attempts: tuple[Attempt, ...]) -> int:
     return len(attempts) - 1
 
 
-def row_of(record: CallRecord, attempt: Attempt, *, final: bool) -> UsageAttempt:
+def row_of(record: CallRecord, attempt: Attempt, row_id: str, *, final: bool) -> UsageAttempt:
     """One attempt as the ledger has it."""
     usage, principal = attempt.usage, record.principal
     return UsageAttempt(
+        id=row_id,
         request_id=record.request_id,
         at=record.at + (attempt.started_s or 0.0),
         user_id=principal.user_id,
