@@ -13,10 +13,11 @@ from typing import Any, Literal, TypeAlias
 from attrs import evolve, frozen
 
 from llmcore.gateway.mirror import read
-from llmcore.gateway.mirror.anthropic_blocks import Turns, cache_point
+from llmcore.gateway.mirror.anthropic_blocks import Turns
 from llmcore.gateway.mirror.anthropic_encode import message_of
 from llmcore.gateway.mirror.anthropic_stream import AnthropicEvents
 from llmcore.gateway.mirror.base import Asked, ErrorAnswer, Failure
+from llmcore.gateway.mirror.caching import cache_control
 from llmcore.gateway.mirror.errors import anthropic_error
 from llmcore.gateway.mirror.lost import Lost
 from llmcore.types import (
@@ -103,7 +104,7 @@ def decode(body: Mapping[str, Any], lost: Lost, *, limited: bool = True) -> Gene
     messages = turns.system(body["system"], "system") if body.get("system") is not None else []
     messages += turns.turns(body)
     if body.get("cache_control") is not None:
-        _keep_all(messages, cache_point(body, ""))
+        _keep_all(messages, cache_control(body, ""))
     choice, parallel = _choice(read.obj(body, "tool_choice"))
     config = read.obj(body, "output_config") or _EMPTY
     user = read.string(read.obj(body, "metadata") or _EMPTY, "user_id", "metadata")
@@ -165,7 +166,7 @@ def _tool(tool: dict[str, Any], at: str, lost: Lost) -> Tool:
         read.string(tool, "description", at) or "",
         schema,
         read.boolean(tool, "strict", at),
-        cache_point(tool, at) if "cache_control" in tool else None,
+        cache_control(tool, at) if "cache_control" in tool else None,
     )
 
 

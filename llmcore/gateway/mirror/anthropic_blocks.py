@@ -7,9 +7,10 @@ Anthropic's hosted tools are kept whole, for Anthropic alone. Source: Anthropic'
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from llmcore.gateway.mirror import marks, media, read
+from llmcore.gateway.mirror.caching import cache_control, says_something
 from llmcore.gateway.mirror.lost import Lost
 from llmcore.gateway.mirror.sse import dumps
 from llmcore.types import (
@@ -31,7 +32,6 @@ ORIGIN = "anthropic"
 INVALID_JSON = "INVALID_JSON"
 """The one member under which Anthropic's wire holds a call's arguments that are no JSON object."""
 
-_TTLS: tuple[Literal["5m", "1h"], ...] = ("5m", "1h")
 _ROLES: tuple[Role, ...] = ("user", "assistant", "system")
 _TAKEN = {
     "user": ("text", "image", "document", "tool_result"),
@@ -39,6 +39,20 @@ _TAKEN = {
     "system": ("text",),
     "tool": ("text", "image", "document"),
 }
+_KEYS = {
+    kind: frozenset({"type", "cache_control", *keys})
+    for kind, keys in {
+        "text": ("text", "citations"),
+        "image": ("source",),
+        "document": ("source", "title", "context", "citations"),
+        "thinking": ("thinking", "signature"),
+        "redacted_thinking": ("data",),
+        "tool_use": ("id", "name", "input", "caller"),
+        "tool_result": ("tool_use_id", "content", "is_error"),
+    }.items()
+}
+"""What is read of each kind of block; the rest is told to be lost."""
+
 _HOSTED = frozenset(
     {"server_tool_use", "mcp_tool_use", "mcp_tool_result", "search_result", "container_upload"}
 )
@@ -90,7 +104,7 @@ class Turns:
         if role != "user":
             return [Message(role, tuple(parts))] if parts else []
         results, said = _apart(parts)
-        if not any(map(_says, said)):
+        if not any(map(says_something, said)):
             if not results:
                 read.fail(where, "is empty; a user message needs text, an image or a document")
             said = []
@@ -105,7 +119,7 @@ class Turns:
             where = f"{at}[{index}]"
             block = read.an_object(value, where)
             self._append(parts, block, role, where)
-            if (point := cache_point(block, where)) is not None:
+            if (point := cache_control(block, where)) is not None:
                 if parts:
                     parts.append(point)
                 else:
@@ -117,6 +131,7 @@ class Turns:
         if kind not in _TAKEN[role]:
             parts.append(_hosted(block, kind, role, at))
             return
+        self._lost.others(block, _KEYS[kind], f"messages[].{kind}")
         match kind:
             case "text":
                 self._lost.given(block, ("citations",) if role == "user" else ())
@@ -196,15 +211,6 @@ class Turns:
         return "\n\n".join(part.text for part in parts if type(part) is Text)
 
 
-def cache_point(block: Mapping[str, Any], at: str) -> CachePoint | None:
-    """The `cache_control` of a block, a tool or a whole request."""
-    given, where = read.obj(block, "cache_control", at), read.path(at, "cache_control")
-    if given is None:
-        return None
-    read.a_word(read.need_string(given, "type", where), f"{where}.type", ("ephemeral",))
-    return CachePoint(read.word(given, "ttl", _TTLS, where))
-
-
 def _apart(parts: Iterable[Part]) -> tuple[list[Part], list[Part]]:
     """Results of tools, and what the user said; a cache mark goes with the part before it."""
     results: list[Part] = []
@@ -215,11 +221,6 @@ def _apart(parts: Iterable[Part]) -> tuple[list[Part], list[Part]]:
             latest = results if type(part) is ToolResult else said
         latest.append(part)
     return results, said
-
-
-def _says(part: Part) -> bool:
-    """Whether there is anything in it: blank text says nothing, and a cache mark is none of what is said."""
-    return bool(part.text.strip()) if type(part) is Text else type(part) is not CachePoint
 
 
 def _hosted(block: dict[str, Any], kind: str, role: str, at: str) -> Opaque:

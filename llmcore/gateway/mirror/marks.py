@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from llmcore.gateway.mirror import read
 from llmcore.gateway.mirror.sse import dumps
-from llmcore.types import Part, Text, Thinking, ToolCall
+from llmcore.types import CachePoint, Part, Text, Thinking, ToolCall
 
 PREFIX = "llmcore1."
 MAX_DEPTH = 16
@@ -79,9 +79,12 @@ def read_mark(text: str, param: str) -> Mark | None:
 def put(mark: Mark, parts: list[Part], param: str) -> None:
     """Give the text right before it, or the call of its id, its mark back. A mark without a text is one of an empty text."""
     if mark.of == "text":
-        last = parts[-1] if parts else None
-        text = last.text if isinstance(last, Text) and last.signature is None else None
-        parts[len(parts) - (text is not None) :] = [Text(text or "", mark.signature, mark.origin)]
+        spoken = [place for place, part in enumerate(parts) if type(part) is not CachePoint]
+        last = parts[spoken[-1]] if spoken else None
+        if isinstance(last, Text) and last.signature is None:
+            parts[spoken[-1]] = Text(last.text, mark.signature, mark.origin)
+        else:
+            parts.append(Text("", mark.signature, mark.origin))
         return
     for place, part in enumerate(parts):
         if isinstance(part, ToolCall) and part.id == mark.call:

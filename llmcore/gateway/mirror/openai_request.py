@@ -139,7 +139,7 @@ def _tool_choice(draft: Draft, value: Any) -> None:
 
 def _tool_fields(draft: Draft) -> Tools:
     if draft.tools is None:
-        draft.tools = Tools()
+        draft.tools = Tools(draft.lost)
     return draft.tools
 
 

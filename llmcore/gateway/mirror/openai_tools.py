@@ -8,6 +8,8 @@ from typing import Any
 from attrs import define
 
 from llmcore.gateway.mirror import read
+from llmcore.gateway.mirror.caching import cache_mark
+from llmcore.gateway.mirror.lost import Lost
 from llmcore.types import Tool
 
 CHOICES = ("auto", "none", "required")
@@ -17,13 +19,14 @@ CHOICES = ("auto", "none", "required")
 class Tools:
     """`tools` and `tool_choice` of one request, in whatever order they came."""
 
+    lost: Lost
     tools: tuple[Tool, ...] = ()
     choice: str | None = None
     allowed: frozenset[str] | None = None
 
     def read_tools(self, value: object) -> None:
         found = read.a_list(value, "tools", most=read.MAX_TOOLS)
-        self.tools = tuple(_tool(item, f"tools[{index}]") for index, item in enumerate(found))
+        self.tools = tuple(_tool(item, f"tools[{index}]", self.lost) for index, item in enumerate(found))
         names = [tool.name for tool in self.tools]
         if len({*names}) < len(names):
             twice = next(index for index, name in enumerate(names) if name in names[:index])
@@ -70,8 +73,14 @@ def _named(value: Mapping[str, Any], at: str) -> str:
     return name
 
 
-def _tool(value: object, at: str) -> Tool:
+_TOOL = frozenset({"type", "function", "cache_control"})
+_FUNCTION = frozenset({"name", "description", "parameters", "strict"})
+
+
+def _tool(value: object, at: str, lost: Lost) -> Tool:
     told = read.an_object(value, at)
+    lost.others(told, _TOOL, "tools[]")
+    cache = cache_mark(told, at, lost)
     kind = read.string(told, "type", at) or "function"
     if kind != "function":
         read.fail(
@@ -80,14 +89,15 @@ def _tool(value: object, at: str) -> Tool:
             code="invalid_value",
         )
     function, at = read.need_obj(told, "function", at), f"{at}.function"
+    lost.others(function, _FUNCTION, "tools[].function")
     name, strict = _name(function, at), read.boolean(function, "strict", at)
     description, parameters = (
         read.string(function, "description", at) or "",
         read.obj(function, "parameters", at),
     )
     if parameters is None:
-        return Tool(name, description, strict=strict)
-    return Tool(name, description, read.schema(parameters, f"{at}.parameters", top="object"), strict)
+        return Tool(name, description, strict=strict, cache=cache)
+    return Tool(name, description, read.schema(parameters, f"{at}.parameters", top="object"), strict, cache)
 
 
 def _name(function: Mapping[str, Any], at: str) -> str:

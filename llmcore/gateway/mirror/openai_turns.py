@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from llmcore.gateway.mirror import read
+from llmcore.gateway.mirror.caching import cache_mark
 from llmcore.gateway.mirror.lost import Lost
 from llmcore.gateway.mirror.marks import Mark, put, read_mark
 from llmcore.gateway.mirror.media import SOUNDS, file_of, image_address, sound_of
 from llmcore.gateway.mirror.sse import dumps
 from llmcore.types import (
+    CachePoint,
     File,
     Image,
     Message,
@@ -87,10 +89,13 @@ def _user(turn: Mapping[str, Any], at: str, lost: Lost) -> Message:
 def _tool(turn: Mapping[str, Any], at: str, lost: Lost) -> Message:
     lost.others(turn, _RETURNED, "messages[]")
     call_id = read.need_string(turn, "tool_call_id", at)
-    content: Any = turn.get("content")
-    if type(content) is not str:
-        content = _content(turn, at, _RESULT_PARTS, lost)
-    return Message("tool", (ToolResult(call_id, content, read.string(turn, "name", at)),))
+    content, name = turn.get("content"), read.string(turn, "name", at)
+    if type(content) is str:
+        return Message("tool", (ToolResult(call_id, content, name),))
+    parts = _content(turn, at, _RESULT_PARTS, lost)
+    told = [part for part in parts if isinstance(part, (Text, Image, File))]
+    points = [part for part in parts if type(part) is CachePoint]
+    return Message("tool", (ToolResult(call_id, told, name), *points[-1:]))
 
 
 def _assistant(turn: Mapping[str, Any], at: str, lost: Lost) -> Message:
@@ -137,7 +142,13 @@ def _content(turn: Mapping[str, Any], at: str, readers: Mapping[str, Reader], lo
         read.missing(at)
     if type(value) is not list:
         read.wrong(value, at, "a string or a list of parts")
-    return tuple(_part(item, f"{at}[{index}]", readers, lost) for index, item in enumerate(value))
+    parts: list[Part] = []
+    for index, item in enumerate(value):
+        where = f"{at}[{index}]"
+        parts.append(_part(item, where, readers, lost))
+        if type(item) is dict and len(item) > 2 and (point := cache_mark(item, where, lost)) is not None:
+            parts.append(point)
+    return tuple(parts)
 
 
 def _part(item: object, at: str, readers: Mapping[str, Reader], lost: Lost) -> Part:
@@ -148,16 +159,17 @@ def _part(item: object, at: str, readers: Mapping[str, Reader], lost: Lost) -> P
     reader = readers.get(kind)
     if reader is None:
         read.not_one_of(kind, f"{at}.type", readers)
+    if len(found) > 2:
+        lost.others(found, _MARKS | {"type", *_MEMBERS.get(kind, (kind,))}, f"messages[].{kind}")
     return reader(found, at, lost)
 
 
+_MARKS = frozenset({"cache_control", "prompt_cache_breakpoint"})
+_MEMBERS = {"reasoning": ("summary",)}
+
+
 def _text(part: Mapping[str, Any], at: str, lost: Lost) -> Text:
-    if len(part) > 2:
-        lost.others(part, _TEXT_KEYS, "messages[].content[]")
     return Text(read.need_string(part, "text", at))
-
-
-_TEXT_KEYS = frozenset({"type", "text"})
 
 
 def _image(part: Mapping[str, Any], at: str, lost: Lost) -> Image:

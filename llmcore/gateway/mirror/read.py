@@ -51,9 +51,9 @@ def _within(value: float, param: str, low: float | None, high: float | None) -> 
     if (low is None or value >= low) and (high is None or value <= high):
         return
     if low is not None and high is not None:
-        bound = f"from {low:g} to {high:g}"
+        bound = f"from {low:,} to {high:,}"
     else:
-        bound = f"at least {low:g}" if low is not None else f"at most {high:g}"
+        bound = f"at least {low:,}" if low is not None else f"at most {high:,}"
     fail(param, f"must be {bound}, not {str(value)[:40]}", code="invalid_value")
 
 

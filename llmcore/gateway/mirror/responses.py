@@ -14,6 +14,7 @@ from attrs import frozen
 
 from llmcore.gateway.mirror import read
 from llmcore.gateway.mirror.base import Asked, ErrorAnswer, Failure
+from llmcore.gateway.mirror.caching import cache_mark
 from llmcore.gateway.mirror.errors import openai_error
 from llmcore.gateway.mirror.lost import Lost
 from llmcore.gateway.mirror.responses_encode import whole_response
@@ -78,6 +79,7 @@ _PASSED: dict[str, Callable[[object, str], object]] = {
 
 _PLAIN = _KNOWN.difference(_REFUSED, ("store", "truncation", "include"))
 _ALL = _KNOWN.union(_HERE_ONLY, _PASSED, ("top_logprobs",))
+_TOOL = frozenset({"type", "name", "description", "parameters", "strict", "cache_control"})
 _TEXT = frozenset({"format", "verbosity"})
 _SEALED = "reasoning.encrypted_content"
 _CHOICES = ("auto", "none", "required")
@@ -148,7 +150,7 @@ def _request(body: Mapping[str, Any], lost: Lost) -> GenerationRequest:
     instructions = read.string(body, "instructions")
     messages = [Message.system(instructions)] if instructions else []
     messages += Items(lost).read(body.get("input"))
-    tools = [_tool(tool, at) for at, tool in read.objects(body, "tools", most=read.MAX_TOOLS)]
+    tools = [_tool(tool, at, lost) for at, tool in read.objects(body, "tools", most=read.MAX_TOOLS)]
     tools, choice = _chosen(body.get("tool_choice"), tools)
     return GenerationRequest(
         messages,
@@ -184,18 +186,20 @@ def _metadata(body: Mapping[str, Any]) -> dict[str, str]:
 # ---------------------------------------------------------------------------------------------------------- tools
 
 
-def _tool(tool: dict[str, Any], at: str) -> Tool:
+def _tool(tool: dict[str, Any], at: str, lost: Lost) -> Tool:
     if (kind := read.need_string(tool, "type", at)) != "function":
         read.fail(
             f"{at}.type",
             f"{kind[:80]!r} is a tool of OpenAI's own; only tools of the type function are served",
             code="unsupported_parameter",
         )
+    lost.others(tool, _TOOL, "tools[]")
+    cache = cache_mark(tool, at, lost)
     name, description = read.need_string(tool, "name", at), read.string(tool, "description", at) or ""
     strict, schema = read.boolean(tool, "strict", at), read.obj(tool, "parameters", at)
     if schema is None:
-        return Tool(name, description, strict=strict)
-    return Tool(name, description, read.schema(schema, f"{at}.parameters", top="object"), strict)
+        return Tool(name, description, strict=strict, cache=cache)
+    return Tool(name, description, read.schema(schema, f"{at}.parameters", top="object"), strict, cache)
 
 
 def _chosen(choice: object, tools: list[Tool]) -> tuple[list[Tool], str | None]:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 from llmcore.gateway.mirror import marks, media, read
+from llmcore.gateway.mirror.caching import cache_mark, says_something
 from llmcore.gateway.mirror.lost import Lost
 from llmcore.types import (
     Audio,
+    CachePoint,
     File,
     Image,
     Message,
@@ -32,6 +34,14 @@ MAX_ITEMS = read.MAX_MESSAGES
 _ROLES = ("user", "assistant", "system", "developer")
 _HOSTED = frozenset({"compaction", "mcp_list_tools", "mcp_approval_request", "mcp_approval_response"})
 _TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
+_PART = frozenset(
+    {
+        *("type", "text", "image_url", "file_id", "detail", "filename", "file_data", "file_url"),
+        *("input_audio", "annotations", "cache_control", "prompt_cache_breakpoint"),
+    }
+)
+"""What is read of the parts of a message, of whatever kind."""
+
 _MEDIA = ("input_text", "input_image", "input_file", "input_audio")
 
 Detail: TypeAlias = Literal["auto", "low", "high", "original"]
@@ -102,11 +112,14 @@ class Items:
         self._end()
         if role == "user":
             parts = self._content(content, where)
-            if not any(type(part) is not Text or part.text.strip() for part in parts):
+            if not any(map(says_something, parts)):
                 read.fail(where, "is empty; a user message needs text, an image or a file")
             self._messages.append(Message("user", tuple(parts)))
         elif text := _text(content, where):
-            self._messages.append(Message.system(text))
+            points: list[Part] = []
+            for place, part in enumerate(content if type(content) is list else ()):
+                points += self._mark(part, f"{where}[{place}]")
+            self._messages.append(Message.system(text, *points[-1:]))
 
     def _content(self, content: object, at: str) -> list[Part]:
         if type(content) is str:
@@ -115,10 +128,20 @@ class Items:
             read.missing(at)
         if type(content) is not list:
             read.wrong(content, at, "a string or a list of parts")
-        parts = (
-            (read.an_object(part, f"{at}[{index}]"), f"{at}[{index}]") for index, part in enumerate(content)
-        )
-        return [self._part(part, where) for part, where in parts]
+        parts: list[Part] = []
+        for index, value in enumerate(content):
+            where = f"{at}[{index}]"
+            part = read.an_object(value, where)
+            parts.append(self._part(part, where))
+            if len(part) > 2:
+                parts += self._mark(part, where)
+        return parts
+
+    def _mark(self, part: dict[str, Any], at: str) -> list[Part]:
+        """The cache mark on a part; what nobody reads of the part is told to be lost."""
+        self._lost.others(part, _PART, f"input[].{part['type']}")
+        point = cache_mark(part, at, self._lost)
+        return [] if point is None else [point]
 
     def _part(self, part: dict[str, Any], at: str) -> Text | Image | File | Audio:
         match read.need_string(part, "type", at):
@@ -147,6 +170,7 @@ class Items:
         if call_id not in self._called:
             read.fail(f"{at}.call_id", f"no function_call before it has the call_id {call_id[:80]!r}")
         output, where = item.get("output"), f"{at}.output"
+        points: list[CachePoint] = []
         if type(output) is str:
             result = ToolResult(call_id, output)
         else:
@@ -154,9 +178,10 @@ class Items:
             if any(isinstance(part, Audio) for part in parts):
                 read.fail(where, "must hold text, images and files only")
             result = ToolResult(call_id, [part for part in parts if isinstance(part, (Text, Image, File))])
+            points = [part for part in parts if type(part) is CachePoint]
         if self._parts:
             self._end()
-        self._results.append(result)
+        self._results += [result, *points[-1:]]
 
     def _reasoning(self, item: dict[str, Any], at: str) -> None:
         """Reasoning as it was given, or another vendor's mark on a part before it. A mere summary is sealed by nobody."""

@@ -268,6 +268,20 @@ def test_a_mark_inside_of_a_document_is_said_to_be_lost() -> None:
     assert warned(user(block)) == ["document.cache_control"]
 
 
+def test_unknown_members_of_blocks_are_told() -> None:
+    block = {"type": "text", "text": "a", "shade": "dark"}
+    assert warned(user(block, block)) == ["messages[].text.shade"]
+
+
+def test_a_vendors_mark_finds_its_text_behind_a_cache_mark() -> None:
+    content = [
+        {"type": "text", "text": "so", "cache_control": KEEP},
+        {"type": "redacted_thinking", "data": str(Mark("text", "gemini", "sig"))},
+    ]
+    request = asked(USER, {"role": "assistant", "content": content}, USER)
+    assert request.messages[1].parts == (Text("so", "sig", "gemini"), CachePoint())
+
+
 def test_a_mark_on_nothing_is_said_to_be_lost() -> None:
     empty = {"role": "assistant", "content": [{"type": "thinking", "thinking": "", "cache_control": KEEP}]}
     assert warned(USER, empty, USER) == ["cache_control"]

@@ -11,6 +11,7 @@ from llmcore.gateway.mirror.base import Asked
 from llmcore.gateway.mirror.openai_chat import OpenAIChatMirror
 from llmcore.types import (
     Audio,
+    CachePoint,
     File,
     Image,
     JsonSchema,
@@ -427,14 +428,70 @@ def test_unknown_members_of_messages_are_warned_of_once() -> None:
     asked = MIRROR.decode_request(
         {
             "messages": [
-                {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {}}] * 3},
+                {"role": "user", "content": [{"type": "text", "text": "a", "shade": "dark"}] * 3},
                 {"role": "assistant", "content": "x", "prefix": True},
                 {"role": "assistant", "content": "y", "prefix": True},
             ]
         }
     )
     found = [warning.parameter for warning in asked.warnings]
-    assert found == ["messages[].content[].cache_control", "messages[].prefix"]
+    assert found == ["messages[].text.shade", "messages[].prefix"]
+
+
+def test_unknown_members_of_tools_are_warned_of() -> None:
+    tool = {"type": "function", "mood": 1, "function": {"name": "f", "title": "F"}}
+    asked = decoded(messages=[HELLO], tools=[tool])
+    assert [warning.parameter for warning in asked.warnings] == ["tools[].mood", "tools[].function.title"]
+
+
+def test_cache_marks_by_either_name_stand_behind_what_they_mark() -> None:
+    hour = {"type": "ephemeral", "ttl": "1h"}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    asked = decoded(
+        messages=[
+            {"role": "system", "content": [{"type": "text", "text": "s", "cache_control": hour}]},
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "text",
+                        "text": "a",
+                        "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"},
+                    },
+                    {"type": "text", "text": "b"},
+                ],
+            },
+            {"role": "assistant", "tool_calls": [call]},
+            {
+                "role": "tool",
+                "tool_call_id": "c",
+                "content": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}],
+            },
+        ],
+        tools=[{"type": "function", "function": {"name": "f"}, "cache_control": hour}],
+    )
+    assert asked.request.messages == (
+        Message.system("s", CachePoint("1h")),
+        Message.user("a", CachePoint(), "b"),
+        Message.assistant(ToolCall("c", "f")),
+        Message("tool", (ToolResult("c", [Text("x")]), CachePoint())),
+    )
+    assert asked.request.tools[0].cache == CachePoint("1h")
+    assert [warning.parameter for warning in asked.warnings] == ["prompt_cache_breakpoint.ttl"]
+
+
+@pytest.mark.parametrize(
+    ("mark", "param"),
+    [
+        ({"cache_control": {}}, "cache_control.type"),
+        ({"cache_control": {"type": "ephemeral", "ttl": "1d"}}, "cache_control.ttl"),
+        ({"prompt_cache_breakpoint": "here"}, "prompt_cache_breakpoint"),
+        ({"prompt_cache_breakpoint": {"mode": "odd"}}, "prompt_cache_breakpoint.mode"),
+    ],
+)
+def test_odd_cache_marks_are_refused(mark: dict[str, Any], param: str) -> None:
+    part = {"type": "text", "text": "a", **mark}
+    assert refusal(messages=[{"role": "user", "content": [part]}]).param == f"messages[0].content[0].{param}"
 
 
 # --------------------------------------------------------------------------------------------------------- tools

@@ -13,6 +13,7 @@ from llmcore.gateway.mirror.marks import Mark
 from llmcore.gateway.mirror.responses import ResponsesMirror
 from llmcore.types import (
     Audio,
+    CachePoint,
     File,
     GenerationRequest,
     Image,
@@ -221,6 +222,32 @@ def test_limits_reasoning_and_metadata() -> None:
 )
 def test_what_is_lost_is_said(fields: dict[str, Any], lost: list[str]) -> None:
     assert warned(**fields) == lost
+
+
+def test_cache_marks_stand_behind_what_they_mark() -> None:
+    mark = {"prompt_cache_breakpoint": {"mode": "explicit"}}
+    text = {"type": "input_text", "text": "a", **mark}
+    given = [
+        {"role": "developer", "content": [text]},
+        {"role": "user", "content": [text, {"type": "input_text", "text": "b"}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": [text]},
+    ]
+    assert asked(given).messages == (
+        Message.system("a", CachePoint()),
+        Message.user("a", CachePoint(), "b"),
+        Message.assistant(ToolCall("c", "f", "{}")),
+        Message("tool", (ToolResult("c", [Text("a")]), CachePoint())),
+    )
+    assert warned(input=given) == []
+    tool = {"type": "function", "name": "f", "parameters": None, "cache_control": {"type": "ephemeral"}}
+    assert asked(tools=[tool]).tools[0].cache == CachePoint()
+
+
+def test_unknown_members_of_parts_and_tools_are_told() -> None:
+    part = {"type": "input_text", "text": "a", "shade": "dark"}
+    assert warned(input=[{"role": "user", "content": [part, part]}]) == ["input[].input_text.shade"]
+    assert warned(tools=[{"type": "function", "name": "f", "mood": 1}]) == ["tools[].mood"]
 
 
 def test_tiers_and_hints_for_caches_go_on() -> None:
