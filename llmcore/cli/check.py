@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,9 +22,12 @@ from llmcore.config import LlmConfig, ProviderConfig, Timeouts
 from llmcore.errors import ConfigurationError, ProviderError, UnsupportedFeatureError
 from llmcore.loader import Report, examine
 from llmcore.loader.gateway import load_gateway
+from llmcore.loader.text import Notes, read_source
 from llmcore.provider import LlmProvider
 from llmcore.providers import kinds
 from llmcore.types import GenerationRequest
+
+GATEWAY = ("sqlalchemy", "aiosqlite", "alembic", "cryptography", "uvicorn")
 
 # -------------------------------------------------------------------------------------------------- check
 
@@ -44,23 +48,32 @@ def check(path: Path, *, as_json: bool, screen: Screen, environ: Mapping[str, st
 
 
 def whole_report(path: Path, environ: Mapping[str, str]) -> Report:
-    """What the loader says of providers and gateway, and what only making the providers can tell: keys and addresses."""
+    """What the loader says, what only making the providers can tell (keys and addresses), and the gateway's part."""
     report = examine(path, environ=environ, kinds=kinds())
-    errors = [one for one in _gateway_complaints(path, environ) if one not in report.errors]
-    if report.config is None:
-        return Report(None, (*report.errors, *errors), report.warnings)
-    for index, entry in enumerate(report.config.providers):
+    notes = Notes()
+    notes.errors, notes.warnings = [*report.errors], [*report.warnings]
+    for index, entry in enumerate(() if report.config is None else report.config.providers):
         if entry.enabled:
-            errors += [f"llm.providers[{index}].{complaint}" for complaint in _complaints(entry, environ)]
-    return Report(None if errors else report.config, tuple(errors), report.warnings)
+            notes.errors += [
+                f"llm.providers[{index}].{complaint}" for complaint in _complaints(entry, environ)
+            ]
+    if "gateway" in (read_source(path, Notes()) or ()):
+        _gateway(path, environ, notes)
+    config = None if notes.errors else report.config
+    return Report(config, tuple(notes.errors), tuple(notes.warnings))
 
 
-def _gateway_complaints(path: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+def _gateway(path: Path, environ: Mapping[str, str], notes: Notes) -> None:
+    if all(find_spec(name) for name in GATEWAY):
+        from llmcore.serving.examine import examine_gateway
+
+        examine_gateway(path, environ, notes)
+        return
     try:
         load_gateway(path, environ=environ)
     except ConfigurationError as error:
-        return error.complaints
-    return ()
+        notes.errors += error.complaints
+    notes.error("gateway", "needs the extra `gateway`: pip install 'llmcore-kit[gateway]'")
 
 
 def _complaints(entry: ProviderConfig, environ: Mapping[str, str]) -> tuple[str, ...]:
