@@ -525,6 +525,20 @@ async def test_an_attempt_counts_once_however_often_it_is_written(store: Store) 
     assert {row.id: row for row in listed.items} == {row.id: row for row in rows}
 
 
+async def test_attempts_come_back_as_they_were(store: Store) -> None:
+    rows = [
+        attempt(
+            model="'; DROP TABLE users; --", provider='"\\u0041 {é} 🙂', request_id="$.id", why="', null, ''"
+        ),
+        attempt(at=1763730000.123456, duration_ms=0.1 + 0.2, first_token_ms=0.0, counted="measured"),
+        attempt(final=False, status=0, input_tokens=2**53, output_tokens=0, cost_micros=1, key_id="null"),
+        attempt(cached_tokens=1, reasoning_tokens=2, spend_period="all", wire="true", outcome="1.0"),
+    ]
+    assert await store.usage.add(rows) == 4
+    listed = await store.usage.attempts_of("u")
+    assert {row.id: row for row in listed.items} == {row.id: row for row in rows}
+
+
 async def test_money_of_a_new_period_begins_at_nothing(store: Store) -> None:
     user = await ann(store)
     key = await store.keys.create(user.id, public_id="p", digest="d", name="n", now=1.0)
