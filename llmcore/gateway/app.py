@@ -24,6 +24,7 @@ from llmcore.gateway.http import (
 )
 from llmcore.gateway.mirror.errors import anthropic_error, openai_error
 
+API = ("/v1/", "/api/", "/proxy/")
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 
 
@@ -51,7 +52,7 @@ class Gateway:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            self._hosts.check(scope["headers"])
+            self._hosts.check(scope["headers"], scope["path"])
             endpoint = self._endpoint(scope)
         except GatewayError as error:
             await self._refuse(scope, send, error)
@@ -62,15 +63,35 @@ class Gateway:
         """Raises NotFound, MethodNotAllowed."""
         found = self.table.find(scope["path"])
         if found is None:
-            if self._pages is not None and not _is_api(scope["path"]):
+            if self._pages is not None and not self._is_api(scope["path"]):
                 return self._pages
-            raise NotFound("there is no such address here", code="route_not_found")
+            raise NotFound(self._unknown(scope["path"]), code="route_not_found")
         method = scope["method"]
         route = found.methods.get("GET" if method == "HEAD" else method)
         if route is None:
             raise _not_allowed(method, found)
         scope["path_params"] = found.params
         return route.endpoint
+
+    def _is_api(self, path: str) -> bool:
+        """What programs ask, also where they have nearly the right address; all else is for the pages."""
+        return path.startswith(API) or f"{path}/" in API or self._nearly(path) is not None
+
+    def _unknown(self, path: str) -> str:
+        near = self._nearly(path)
+        return (
+            "there is no such address here"
+            if near is None
+            else f"there is no such address here; it is {near}"
+        )
+
+    def _nearly(self, path: str) -> str | None:
+        """The address that was meant by one with `/v1` missing, said twice, or with a slash behind it."""
+        plain = path.rstrip("/")
+        for meant in (plain, f"/v1{plain}", plain.replace("/v1/v1/", "/v1/", 1)):
+            if meant.startswith(API) and self.table.find(meant) is not None:
+                return meant
+        return None
 
     async def _refuse(self, scope: Scope, send: Send, error: GatewayError) -> None:
         """An error before any endpoint, in the words of the wire that was asked."""
@@ -106,10 +127,6 @@ def create_app(
     return Gateway(Table(routes), Hosts(config.hosts()), pages=pages, lifespan=lifespan)
 
 
-def _is_api(path: str) -> bool:
-    return path.startswith(("/v1/", "/api/", "/proxy/"))
-
-
 def _not_allowed(method: str, found: Found) -> MethodNotAllowed:
-    allowed = ", ".join(sorted(found.methods))
+    allowed = ", ".join(sorted({*found.methods, *(("HEAD",) if "GET" in found.methods else ())}))
     return MethodNotAllowed(f"{method[:20]} is not possible here; {allowed} is", headers={"allow": allowed})

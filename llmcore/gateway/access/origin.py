@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hmac import compare_digest
+from ipaddress import ip_address
 
 from llmcore.gateway.config import GatewayConfig
 from llmcore.gateway.errors import Forbidden, GatewayError
 from llmcore.gateway.http import Head
 
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+
+PROBES = frozenset(("/healthz", "/readyz"))
+"""What orchestrators ask by the address of a pod. They tell nothing and change nothing, and answer to any address: what
+a rebound name sends as Host is that name, never an address.
+"""
 
 
 def host_label(value: bytes) -> str | None:
@@ -36,8 +42,8 @@ class Hosts:
         self._names = frozenset(names)
         self._good: set[bytes] = set()
 
-    def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Raises 421 for a Host that is not ours, 400 where there is none, or several."""
+    def check(self, headers: Iterable[tuple[bytes, bytes]], path: str = "") -> None:
+        """Raises 421 for a Host that is not ours, 400 where there is none, or several. path: see `PROBES`."""
         found: bytes | None = None
         for name, value in headers:
             if name == b"host":
@@ -48,7 +54,10 @@ class Hosts:
             raise GatewayError("the Host header is missing", status=400, code="bad_host")
         if found in self._good:
             return
-        if host_label(found) not in self._names:
+        label = host_label(found)
+        if path in PROBES and _is_address(label):
+            return
+        if label not in self._names:
             raise GatewayError(
                 "this gateway does not answer under that host name; add it to allowed_hosts",
                 status=421,
@@ -57,6 +66,14 @@ class Hosts:
             )
         if len(self._good) < 64:
             self._good.add(found)
+
+
+def _is_address(label: str | None) -> bool:
+    try:
+        ip_address(label or "")
+    except ValueError:
+        return False
+    return True
 
 
 def check_same_origin(config: GatewayConfig, head: Head, method: str, csrf: str | None) -> None:

@@ -11,6 +11,7 @@ import anyio
 from llmcore.config import ProviderConfig
 from llmcore.errors import ConfigurationError, ProviderError
 from llmcore.gateway.api import schemas
+from llmcore.gateway.api.fields import flag
 from llmcore.gateway.api.frame import Context, Reply
 from llmcore.gateway.api.services import Services
 from llmcore.gateway.api.settings import normal, owner_of, read_change, shown
@@ -176,8 +177,12 @@ class ConnectionsApi:
         services, user = self._services, context.principal.user_id
         settings = await services.store.settings.get(user)
         wanted = context.query.get("provider") or (settings.provider if settings else None)
-        refresh = context.query.get("refresh") in {"1", "true"}
+        refresh = flag(context.query, "refresh")
         backend, views = services.desk.backend, {view.name: view for view in services.desk.backend.views()}
+        if wanted is not None and wanted not in views and services.choices.kind(wanted) is None:
+            raise BadRequest(
+                f"provider: there is none named {wanted[:60]!r}", param="provider", code="provider_not_found"
+            )
         error = None
         if settings is not None and wanted == settings.provider and services.choices.usable(settings).make:
             listed = await services.lists.get(f"own {user}", lambda: self._own(settings), refresh=refresh)

@@ -19,7 +19,8 @@ def known(body: Mapping[str, Any], names: tuple[str, ...]) -> None:
     for name in body:
         if name not in names:
             near = get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
+            all_of_them = f"known are {', '.join(names)}" if names else "none is known here"
+            hint = f"did you mean {near[0]!r}?" if near else all_of_them
             raise BadRequest(f"{name[:60]}: unknown field; {hint}", param=name[:60])
 
 
@@ -75,6 +76,14 @@ def whole(query: Mapping[str, str], name: str, default: int, *, low: int, high: 
     if not said.isascii() or not said.isdigit() or not low <= int(said[:9]) <= high or len(said) > 9:
         raise BadRequest(f"{name}: must be a whole number from {low} to {high}", param=name)
     return int(said)
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """Yes or no in a query string; no where it is absent."""
+    said = query.get(name, "0")
+    if said not in {"0", "1", "false", "true"}:
+        raise BadRequest(f"{name}: must be 1 or 0", param=name)
+    return said in {"1", "true"}
 
 
 def found(value: Any, what: str) -> Any:

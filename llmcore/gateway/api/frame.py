@@ -19,6 +19,7 @@ from llmcore.gateway.access.authenticate import credential, unauthorized
 from llmcore.gateway.access.origin import check_same_origin
 from llmcore.gateway.access.policy import Access
 from llmcore.gateway.access.principal import Principal
+from llmcore.gateway.api.fields import known
 from llmcore.gateway.config import KIB
 from llmcore.gateway.errors import BadRequest, GatewayError, UnsupportedMedia
 from llmcore.gateway.http import (
@@ -52,7 +53,7 @@ NOBODY = Principal("", "nobody", "user", "key", scopes=frozenset())
 
 @frozen
 class Context:
-    """What an endpoint works with. params: of the path; query: the last value of each name; body: the JSON object that
+    """What an endpoint works with. params: of the path; query: the value of each name; body: the JSON object that
     came, {} where none is expected; source: the client's address.
     """
 
@@ -95,13 +96,17 @@ class Browsers(Protocol):
 
 @frozen
 class Rule:
-    """How one endpoint is guarded. reads: whether it takes a JSON body. cookies: whether a browser's session counts."""
+    """How one endpoint is guarded. reads: whether it takes a JSON body. cookies: whether a browser's session counts.
+
+    query: the parameters that are known, all others are refused; None where they are not looked at.
+    """
 
     route: str
     access: Access
     reads: bool = False
     cookies: bool = True
     limit: int = BODY_LIMIT
+    query: frozenset[str] | None = None
 
 
 def cookie_name(secure: bool) -> str:
@@ -137,7 +142,7 @@ class Framed:
             reply = await self._handler(await self._context(scope, head, receive))
             if isinstance(reply, Live):
                 status = 200
-                await self._live(head, reply, receive, send)
+                await self._live(head, reply, receive, send, head_only=scope["method"] == "HEAD")
             else:
                 status = reply.status
                 await self._whole(head, reply, scope, send)
@@ -162,7 +167,7 @@ class Framed:
             principal,
             head,
             scope.get("path_params", {}),
-            _query(scope),
+            _query(scope, self._rule.query),
             await self._body(head, receive),
             str((scope.get("client") or ("",))[0]),
             method,
@@ -211,7 +216,12 @@ class Framed:
         status = 204 if reply.body is None and reply.status == 200 else reply.status
         await answer(send, status, body, headers, head_only=scope["method"] == "HEAD")
 
-    async def _live(self, head: Head, live: Live, receive: Receive, send: Send) -> None:
+    async def _live(
+        self, head: Head, live: Live, receive: Receive, send: Send, *, head_only: bool = False
+    ) -> None:
+        if head_only:
+            await answer(send, 200, b"", [SSE_TYPE, NO_BUFFERING, *_common(head)], head_only=True)
+            return
         limits = self._desk.config.limits
         every, longest = self._desk.config.keep_alive, limits.stream
         out = Stream(send, KEEP_ALIVE, every=every, idle_write=limits.idle_write, longest=longest)
@@ -246,13 +256,20 @@ def _common(head: Head) -> RawHeaders:
     return [(b"x-request-id", head.request_id.encode("ascii")), *COMMON]
 
 
-def _query(scope: Scope) -> dict[str, str]:
+def _query(scope: Scope, names: frozenset[str] | None) -> dict[str, str]:
+    """The parameters. Raises BadRequest for one that came twice, or is none of `names`."""
     raw: bytes = scope.get("query_string", b"")
     if not raw:
         return {}
     try:
-        return dict(
-            parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=50, errors="strict")
-        )
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=50, errors="strict")
     except ValueError:
         raise BadRequest("the query string cannot be read") from None
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name in found:
+            raise BadRequest(f"{name[:60]}: is given twice", param=name[:60])
+        found[name] = value
+    if names is not None:
+        known(found, tuple(sorted(names)))
+    return found

@@ -63,7 +63,7 @@ class KeysApi:
     async def list(self, context: Context) -> Reply:
         limit = whole(context.query, "limit", 100, low=1, high=1000)
         cursor, keys = context.query.get("cursor"), self._services.store.keys
-        whose = _whose(context, context.query.get("user_id"))
+        whose = await self._of(context, context.query.get("user_id"))
         page = await (
             keys.list_all(limit=limit, cursor=cursor)
             if whose == "all"
@@ -74,7 +74,7 @@ class KeysApi:
     async def create(self, context: Context) -> Reply:
         body, services = context.body, self._services
         known(body, FIELDS)
-        whose = _whose(context, text(body, "user_id"))
+        whose = await self._of(context, text(body, "user_id"))
         if whose == "all":
             raise BadRequest("user_id: a key belongs to one user", param="user_id")
         scopes = _scopes(context, body)
@@ -124,6 +124,13 @@ class KeysApi:
         services.desk.authenticator.forget(key_id=key_id)
         await services.audit(context, "key.revoke", key_id, owner=whose)
         return Reply({"ok": True})
+
+    async def _of(self, context: Context, said: str | None) -> str:
+        """Whose keys are meant. Raises Forbidden, NotFound where an administrator names nobody."""
+        whose = _whose(context, said)
+        if whose not in {"all", context.principal.user_id}:
+            found(await self._services.store.users.get(whose), "user")
+        return whose
 
     async def _owner(self, context: Context, key_id: str) -> str:
         """Whose key is meant: one's own, or by an administrator another's."""

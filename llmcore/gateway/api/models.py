@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from llmcore.config import CAPABILITIES
 from llmcore.gateway.access.principal import Principal
 from llmcore.gateway.api import openai_schemas, schemas
+from llmcore.gateway.api.fields import flag
 from llmcore.gateway.api.frame import Context, Reply
 from llmcore.gateway.api.services import Services
 from llmcore.gateway.api.table import Route
@@ -50,7 +51,8 @@ class ModelsApi:
                 query={
                     **schemas.REFRESH,
                     "needs": schemas.told(
-                        schemas.TEXT, f"What a recommended model must be able to do: {', '.join(CAPABILITIES)}."
+                        schemas.TEXT,
+                        f"What a recommended model must be able to do: {', '.join(CAPABILITIES)}.",
                     ),
                     "context": schemas.told(schemas.TEXT, "Tokens that a recommended model must hold."),
                 },
@@ -63,14 +65,15 @@ class ModelsApi:
 
     async def one(self, context: Context) -> Reply:
         wanted = context.params["id"]
-        for model in await self._allowed(context.principal):
-            if wanted in {model.id, f"{model.provider}/{model.id}"}:
+        for model in (*await self._allowed(context.principal), *(await self._listed()).models):
+            named = wanted in {model.id, f"{model.provider}/{model.id}"}
+            if named and context.principal.may_use(model.id):
                 return Reply(encode_model(model, created=int(self._services.desk.wall())))
         raise NotFound(f"there is no model {wanted[:120]!r} here", code="model_not_found", param="model")
 
     async def catalogue(self, context: Context) -> Reply:
         backend, needs = self._services.desk.backend, needs_of(context.query)
-        listed = await self._listed(refresh=context.query.get("refresh") in {"1", "true"})
+        listed = await self._listed(refresh=flag(context.query, "refresh"))
         views = backend.views()
         entries = await entries_of(backend, self._speeds, listed.models, views)
         usable = [one for one in entries if context.principal.may_use(one.id)]

@@ -222,6 +222,7 @@ _MODEL = whole(
     capabilities=null(a_list(TEXT)),
     input_usd_per_million=null(NUMBER),
     output_usd_per_million=null(NUMBER),
+    first_token_s=null(SECONDS),
     tags=a_list(TEXT),
     alias_of=null(TEXT),
 )
@@ -229,7 +230,12 @@ CATALOGUE = whole(
     models=a_list(_MODEL),
     error=null(TEXT),
     asked_at=null(MOMENT),
-    recommended=whole(cheapest=null(TEXT), fastest=null(TEXT)),
+    recommended=whole(
+        cheapest=null(TEXT),
+        fastest=null(TEXT),
+        reasons=told(by_name(TEXT), "Why, for each that is named."),
+        sure=told(by_name(YES), "Whether it is known that it can do what is needed."),
+    ),
 )
 OWN_MODELS = whole(provider=null(TEXT), **CATALOGUE["properties"])
 

@@ -93,7 +93,8 @@ class Services:
     ) -> Route:
         """One endpoint in its frame, as a row of the table."""
         reads = request is not None
-        rule = Rule(name, access, reads=reads, cookies=cookies, limit=limit)
+        names = frozenset(query) if path.startswith("/api/") else None
+        rule = Rule(name, access, reads=reads, cookies=cookies, limit=limit, query=names)
         return Route(
             method,
             path,

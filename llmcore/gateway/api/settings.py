@@ -230,6 +230,8 @@ def read_change(body: Any) -> tuple[SettingsChange, Secret | Unset | None, int |
     said = read.string(body, "api_key")
     if said is not None and (not said or len(said) > MAX_KEY):
         raise BadRequest("api_key: is empty or too long; send null to remove it", param="api_key")
+    if said is not None and not (said.isascii() and said.isprintable() and " " not in said):
+        raise BadRequest("api_key: holds characters that no key has", param="api_key")
     key = maybe(body, "api_key", None if said is None else Secret(said))
     return change, key, read.integer(body, "version", low=0)
 

@@ -18,6 +18,8 @@ from llmcore.gateway.system import FIELDS, Entry, SystemProviders
 from llmcore.secret import Secret
 
 BODY = ("name", *FIELDS, "api_key")
+RESERVED = (".", "..", "explain", "order", "own", "reload")
+"""Words of paths, and of sessions: a provider of that name could not be reached."""
 LARGEST = 2**31
 
 
@@ -56,8 +58,8 @@ class SystemApi:
 
     async def add(self, context: Context) -> Reply:
         name = required(context.body, "name", longest=64)
-        if "/" in name:
-            raise BadRequest('name: must not hold a "/"', param="name")
+        if "/" in name or name in RESERVED:
+            raise BadRequest(f'name: must not hold a "/", nor be one of {", ".join(RESERVED)}', param="name")
         required(context.body, "provider")
         if name in await self._names():
             raise Conflict(f"there is a provider {name!r} already")
@@ -79,8 +81,12 @@ class SystemApi:
 
     async def order(self, context: Context) -> Reply:
         known(context.body, ("names",))
-        names = texts(context.body, "names") or ()
-        if sorted(names) != sorted(await self._names()):
+        names, providers = texts(context.body, "names") or (), (await self._system.config()).providers
+        asked = {
+            one.name for one in providers if one.enabled
+        }  # who is switched off is in no list that people see
+        mine = set(names)
+        if len(mine) != len(names) or not asked <= mine <= {one.name for one in providers}:
             raise BadRequest("names: must be every provider, each once", param="names")
 
         def arrange(entries: dict[str, Entry]) -> None:
@@ -105,7 +111,7 @@ class SystemApi:
     ) -> Reply:
         """Lay the body over `entry`. before: kind and address until now."""
         body = context.body
-        known(body, BODY)
+        known(body, BODY if before is None else BODY[1:])
         after: Entry = {**entry, **_said(body)}
         kind_name = after.get("provider") or (before[0] if before else "")
         kind = self._services.choices.kind(kind_name)

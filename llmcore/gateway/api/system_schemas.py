@@ -30,6 +30,7 @@ from llmcore.gateway.api.schemas import (
 )
 
 _LINE = null(line(500))
+_RESERVED = r"/|^(\.|\.\.|explain|order|own|reload)$"
 _MEMBERS: dict[str, Schema] = {
     "base_url": _LINE,
     "text_model": _LINE,
@@ -42,7 +43,7 @@ PROVIDER_BODY = example(
     strict(
         of(
             ("name", "provider"),
-            name=told({**line(64), "not": {"pattern": "/"}}, "Ours for it; no `/`."),
+            name=told({**line(64), "not": {"pattern": _RESERVED}}, "Ours for it; no `/`."),
             provider=told(LINE, "Its kind."),
             **_MEMBERS,
         )

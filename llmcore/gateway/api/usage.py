@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from llmcore.gateway.usage.export import attempts_csv, groups_csv
 DAYS = 30
 MOST_DAYS = 3660
 MOST_ROWS = 20_000
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class UsageApi:
@@ -145,6 +147,8 @@ def _day(context: Context, name: str, default: datetime) -> datetime:
     if said is None:
         return default
     try:
+        if not _DAY.fullmatch(said):
+            raise ValueError
         day = datetime.strptime(said, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise BadRequest(f"{name}: must be a day, as 2026-11-21", param=name) from None

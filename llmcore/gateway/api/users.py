@@ -11,7 +11,7 @@ from llmcore.gateway.api.fields import found, known, required, whole, word
 from llmcore.gateway.api.frame import Context, Reply
 from llmcore.gateway.api.services import Services
 from llmcore.gateway.api.table import Route
-from llmcore.gateway.errors import BadRequest
+from llmcore.gateway.errors import BadRequest, Conflict
 from llmcore.gateway.mirror import read
 from llmcore.gateway.store import UNSET, User
 from llmcore.secret import Secret
@@ -94,6 +94,8 @@ class UsersApi:
         body, services, user_id = context.body, self._services, context.params["id"]
         known(body, ("role", "disabled", "password"))
         role, disabled = _role(body), read.boolean(body, "disabled")
+        if disabled or role == "user":
+            _not_oneself(context, user_id)
         user = await services.store.users.update(
             user_id,
             role=UNSET if role is None else role,
@@ -109,6 +111,7 @@ class UsersApi:
 
     async def delete(self, context: Context) -> Reply:
         services, user_id = self._services, context.params["id"]
+        _not_oneself(context, user_id)
         found(await services.store.users.delete(user_id), "user")
         services.desk.authenticator.forget(user_id=user_id)
         await services.desk.resolver.settings_changed(user_id)
@@ -167,6 +170,12 @@ def user_json(user: User) -> dict[str, Any]:
         "created_at": user.created_at,
         "password_set": user.password_hash is not None,
     }
+
+
+def _not_oneself(context: Context, user_id: str) -> None:
+    """Raises Conflict: there shall always be an administrator left."""
+    if user_id == context.principal.user_id:
+        raise Conflict("administrators cannot disable, demote or remove themselves; ask another one")
 
 
 def _role(body: Mapping[str, Any]) -> Role | None:

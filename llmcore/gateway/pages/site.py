@@ -66,7 +66,8 @@ class Site:
     async def _serve(self, scope: Scope, head: Head, send: Send) -> int:
         path: str = scope["path"]
         if scope["method"] not in {"GET", "HEAD"}:
-            return await self._sorry(scope, head, send, Refused(405, "Pages can only be read."))
+            refused = Refused(405, "Pages can only be read.")
+            return await self._sorry(scope, head, send, refused, (b"allow", b"GET, HEAD"))
         if path.startswith(PREFIX):
             return await self._file(scope, head, send)
         try:
@@ -108,15 +109,20 @@ class Site:
         body = self._renderer.page("sign_in.html", {"known": who, "home": HOME})
         return await self._html(scope, head, send, 200, body)
 
-    async def _sorry(self, scope: Scope, head: Head, send: Send, refused: Refused) -> int:
+    async def _sorry(
+        self, scope: Scope, head: Head, send: Send, refused: Refused, *more: tuple[bytes, bytes]
+    ) -> int:
         title = _TITLES.get(refused.status, "Something went wrong")
         shown = evolve(refused, message=refused.message[:1000])
         values = {"heading": title, "refused": shown, "request_id": head.request_id}
-        return await self._html(scope, head, send, refused.status, self._renderer.page("error.html", values))
+        body = self._renderer.page("error.html", values)
+        return await self._html(scope, head, send, refused.status, body, *more)
 
-    async def _html(self, scope: Scope, head: Head, send: Send, status: int, body: bytes) -> int:
+    async def _html(
+        self, scope: Scope, head: Head, send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]
+    ) -> int:
         headers = page_headers(head.request_id, secure=self._services.desk.config.secure)
-        await answer(send, status, body, [HTML_TYPE, *headers], head_only=scope["method"] == "HEAD")
+        await answer(send, status, body, [HTML_TYPE, *headers, *more], head_only=scope["method"] == "HEAD")
         return status
 
     async def _file(self, scope: Scope, head: Head, send: Send) -> int:

@@ -43,7 +43,7 @@ def read_cursor(kind: str, cursor: str) -> tuple[float, str]:
         case _:
             pass
     msg = "the cursor is not one that this list handed out; leave it out to begin at the start"
-    raise StoreInvalid(msg)
+    raise StoreInvalid(msg, param="cursor")
 
 
 async def page(

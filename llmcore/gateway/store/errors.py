@@ -38,7 +38,11 @@ class StoreConflict(StoreError):
 
 
 class StoreInvalid(StoreError):
-    """A value that the database cannot hold, or a cursor that is not one of ours."""
+    """A value that the database cannot hold, or a cursor that is not one of ours. param: which one, where it is known."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param: str | None = param
 
 
 def driver_errors(*, postgres: bool) -> tuple[type[Exception], ...]:

@@ -40,7 +40,7 @@ def origin_of(base_url: str | None) -> str | None:
         host = ""
     if not host or any(char in base_url for char in "\\\r\n\t @"):
         msg = "base_url must be an http or https URL without user name"
-        raise StoreInvalid(msg)
+        raise StoreInvalid(msg, param="base_url")
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
