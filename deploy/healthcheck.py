@@ -4,11 +4,9 @@ import os
 import sys
 from http.client import HTTPConnection, HTTPException
 
-port = int(os.environ.get("LLMCORE_HEALTH_PORT", "8400"))
-host = os.environ.get("LLMCORE_HEALTH_HOST", "localhost")
-connection = HTTPConnection("127.0.0.1", port, timeout=2.5)
+connection = HTTPConnection("127.0.0.1", int(os.environ.get("LLMCORE_HEALTH_PORT", "8400")), timeout=2.5)
 try:
-    connection.request("GET", "/readyz", headers={"Host": host})
+    connection.request("GET", "/readyz")
     sys.exit(0 if connection.getresponse().status == 200 else 1)
 except (OSError, HTTPException):
     sys.exit(1)

@@ -194,7 +194,9 @@ def test_the_health_check_asks_whether_it_is_ready(status: int, code: int) -> No
         done = subprocess.run([sys.executable, DEPLOY / "healthcheck.py"], env=environ, check=False)
         thread.join()
     assert done.returncode == code
-    assert handler.asked == [("/readyz", "localhost")]  # type: ignore[attr-defined]  # made just above
+    ((path, host),) = handler.asked  # type: ignore[attr-defined]  # made just above
+    assert path == "/readyz"
+    assert host == f"127.0.0.1:{environ['LLMCORE_HEALTH_PORT']}"
 
 
 def test_the_health_check_fails_where_nobody_listens() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from llmcore.gateway.api.table import Table
@@ -121,7 +122,42 @@ def test_the_user_of_the_pods_is_that_of_the_image() -> None:
 
 
 @pytest.mark.anyio
-async def test_probes_meet_open_routes_under_a_host_that_is_answered(tmp_path: Path) -> None:
+async def test_probes_by_the_address_of_a_pod_are_answered_and_nothing_else_is(tmp_path: Path) -> None:
+    """With the manifest's own configuration, over a real socket, as a kubelet asks: by address, without further headers."""
+    async with whole(tmp_path, config=config()) as made, made.listening() as port:
+        (container,) = one("Deployment")["spec"]["template"]["spec"]["containers"]
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            asked = container[probe]["httpGet"]
+            assert "httpHeaders" not in asked
+            for pod in ("10.42.0.7:8400", "[fd00::7]:8400"):
+                assert await answered(port, asked["path"], pod) == 200
+            for name in (
+                "evil.test",
+                "10.42.0.7.evil.test",
+                "0x7f000001",
+                "[fd00::7",
+                "",
+                "10.42.0.7@evil.test",
+            ):
+                assert await answered(port, asked["path"], name) in {400, 421}, name
+        for route in made.app.table:
+            if route.path not in {"/healthz", "/readyz"}:
+                path = route.shown_path.replace("{id}", "x").replace("{name}", "x")
+                assert await answered(port, path, "10.42.0.7:8400") == 421, path
+        for path in ("/", "/sign-in", "/healthz/", "//healthz", "/proxy/llm/v1/models", "/static/app.css"):
+            assert await answered(port, path, "10.42.0.7:8400") == 421, path
+        assert await answered(port, "/healthz", "llm.example.org") == 200
+
+
+async def answered(port: int, path: str, host: str) -> int:
+    """The status that a plain request gets."""
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+        await stream.send(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        return int((await stream.receive()).split(b" ", 2)[1])
+
+
+@pytest.mark.anyio
+async def test_probes_meet_open_routes(tmp_path: Path) -> None:
     async with whole(tmp_path) as made:
         table: Table = made.app.table
         (container,) = one("Deployment")["spec"]["template"]["spec"]["containers"]
@@ -132,9 +168,6 @@ async def test_probes_meet_open_routes_under_a_host_that_is_answered(tmp_path: P
             assert found is not None, asked["path"]
             assert found.methods["GET"].access == "open"
             assert ports[asked["port"]] == config().port
-            hosts = [header["value"] for header in asked["httpHeaders"] if header["name"] == "Host"]
-            assert len(hosts) == 1
-            assert hosts[0] in config().hosts()
     startup, liveness = container["startupProbe"], container["livenessProbe"]
     assert startup["httpGet"]["path"] == "/readyz"
     assert liveness["httpGet"]["path"] == "/healthz", "a database that is away must not restart the gateway"
