@@ -7,6 +7,7 @@ Three simulated providers run in this process, each in the dialect of its vendor
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -31,7 +32,7 @@ from llmcore.providers import kinds
 from llmcore.sim import Simulator
 
 HERE = Path(__file__).resolve().parent
-KEY = "demo-key"
+KEY = "demo-key-of-nobody"
 PORT = 8400
 
 
@@ -41,9 +42,19 @@ async def main(*, once: bool) -> None:
     async with AsyncExitStack() as stack:
         openai, anthropic, ollama = [
             await stack.enter_async_context(
-                Simulator(dialects=[dialect], api_key=key, first_token_delay=0.25, tokens_per_second=40)
+                Simulator(
+                    dialects=[dialect],
+                    api_key=key,
+                    models=models,
+                    first_token_delay=0.25,
+                    tokens_per_second=40,
+                )
             )
-            for dialect, key in (("openai", KEY), ("anthropic", KEY), ("ollama", None))
+            for dialect, key, models in (
+                ("openai", KEY, ("gpt-4o-mini", "gpt-4o", "text-embedding-3-small")),
+                ("anthropic", KEY, ("claude-sonnet-4-5", "claude-haiku-4-5")),
+                ("ollama", None, ("llama3.2", "nomic-embed-text")),
+            )
         ]
         environ = {
             "OPENAI_API_KEY": KEY,
@@ -57,7 +68,7 @@ async def main(*, once: bool) -> None:
         await converse(config, environ, screen)
         screen.line(f"\nDone in {time.monotonic() - began:.1f} s, without a key and without the network.")
         await openai.accept()
-        await gateway(environ, screen, once=once)
+        await gateway(environ, screen, [openai, ollama], once=once)
 
 
 def impatient(config: LlmConfig) -> LlmConfig:
@@ -87,11 +98,15 @@ async def converse(config: LlmConfig, environ: dict[str, str], screen: Screen) -
         screen.show(stats_grid(llm.stats()))
 
 
-async def gateway(environ: dict[str, str], screen: Screen, *, once: bool) -> None:
-    """`llmcore serve` over the same providers, with a database of its own that goes away with it."""
+async def gateway(environ: dict[str, str], screen: Screen, local: list[Simulator], *, once: bool) -> None:
+    """`llmcore serve` over the same providers, with a database of its own that goes away with it.
+
+    local: what users may enter as a server of their own, too.
+    """
     title(screen, "The gateway, over the same providers (all up now)")
     with tempfile.TemporaryDirectory(prefix="llmcore-demo-") as home:
-        command = [sys.executable, "-m", "llmcore.cli", "serve", "--config", str(HERE.parent / "config.toml")]
+        config = written(home, local)
+        command = [sys.executable, "-m", "llmcore.cli", "serve", "--config", str(config)]
         command += ["--data-dir", home, "--port", str(free(PORT))]
         async with await anyio.open_process(command, env={**os.environ, **environ}, stderr=None) as server:
             assert server.stdout is not None
@@ -104,12 +119,30 @@ async def gateway(environ: dict[str, str], screen: Screen, *, once: bool) -> Non
                         await ask(said, screen)
                         return
                     if "sign-in#" in said and said.endswith("\n"):
-                        screen.line("Open the link for the pages; Ctrl-C ends it.")
+                        invite(environ, screen)
                         said = ""
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(5):
-                    server.terminate()
+                    if server.returncode is None:
+                        server.terminate()
                     await server.wait()
+
+
+def written(home: str, servers: list[Simulator]) -> Path:
+    """The documented configuration, in which these count as local servers, as a file in that folder."""
+    found = json.dumps([server.url.removeprefix("http://") for server in servers])
+    documented = (HERE.parent / "config.toml").read_text(encoding="utf-8")
+    path = Path(home, "config.toml")
+    path.write_text(documented.replace("\n[gateway]\n", f"\n[gateway]\nlocal_servers = {found}\n"), "utf-8")
+    return path
+
+
+def invite(environ: dict[str, str], screen: Screen) -> None:
+    """What to do with the pages."""
+    screen.line("Open the link for the pages; Ctrl-C ends it.")
+    screen.line("Under Settings you can enter simulated servers as your own, too:")
+    screen.line(f"  Ollama  address {environ['OLLAMA_HOST']}")
+    screen.line(f"  vLLM    address {environ['OPENAI_BASE_URL']}  key {KEY}")
 
 
 async def ask(said: str, screen: Screen) -> None:

@@ -6,8 +6,9 @@ from the ledger once, when somebody looks for the first time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from math import floor
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from math import ceil, floor
 from typing import Final, Protocol
 
 from attrs import define, field, frozen
@@ -21,6 +22,8 @@ RECALLED: Final = 5000
 """Attempts that are read back at most: a busy gateway has an hour's worth again soon."""
 
 PAGE: Final = 1000
+KEPT: Final = 500
+"""Answers of which the single times are kept, for their spread."""
 
 
 class Written(Protocol):
@@ -63,16 +66,30 @@ class Failed:
 
 
 @frozen
+class Spread:
+    """Half of all were faster than p50, 95 % than p95; None where there was nothing."""
+
+    p50: float | None = None
+    p95: float | None = None
+
+
+NO_SPREAD: Final = Spread()
+
+
+@frozen
 class Hour:
     """One provider's last hour, oldest minute first, `MINUTES` of them; means in seconds, None where there was nothing.
 
-    model: the one that was asked last; failed: the last attempt that failed, also if that is longer ago.
+    model: the one that was asked last; failed: the last attempt that failed, also if that is longer ago. first, whole:
+    seconds to the first token and to the end of the newest `KEPT` answers of the hour.
     """
 
     requests: tuple[int, ...]
     failures: tuple[int, ...]
     first_token_s: tuple[float | None, ...]
     latency_s: tuple[float | None, ...]
+    first: Spread = NO_SPREAD
+    whole: Spread = NO_SPREAD
     model: str | None = None
     failed: Failed | None = None
 
@@ -80,6 +97,7 @@ class Hour:
 @define
 class _Track:
     minutes: dict[int, Minute] = field(factory=dict)
+    answers: deque[tuple[float, float | None, float | None]] = field(factory=lambda: deque(maxlen=KEPT))
     model: str | None = None
     model_at: float = 0.0
     failed: Failed | None = None
@@ -123,13 +141,15 @@ class History:
     def hour(self, name: str) -> Hour:
         """The last hour of that provider, up to now."""
         track, last = self._tracks.get(name, _Track()), floor(self._wall() / 60)
-        nothing = Minute()
+        nothing, oldest = Minute(), 60 * (last - MINUTES + 1)
         minutes = [track.minutes.get(at, nothing) for at in range(last - MINUTES + 1, last + 1)]
         return Hour(
             tuple(one.requests for one in minutes),
             tuple(one.failures for one in minutes),
             tuple(_mean(one.first, one.firsts) for one in minutes),
             tuple(_mean(one.whole, one.wholes) for one in minutes),
+            _spread(first for at, first, _ in track.answers if at > oldest),
+            _spread(whole for at, _, whole in track.answers if at > oldest),
             track.model,
             track.failed,
         )
@@ -146,7 +166,18 @@ class History:
         if at not in track.minutes:
             track.minutes = {key: kept for key, kept in track.minutes.items() if key > oldest}
             track.minutes[at] = Minute()
+        if one.outcome == "success":
+            track.answers.append((one.at, one.first_token_ms, one.duration_ms))
         track.minutes[at].add(one)
+
+
+def _spread(times: Iterable[float | None]) -> Spread:
+    """Of milliseconds, in seconds; the nearest rank."""
+    known = sorted(time for time in times if time is not None)
+    if not known:
+        return NO_SPREAD
+    half, most = (known[ceil(len(known) * share) - 1] for share in (0.5, 0.95))
+    return Spread(round(half / 1000, 4), round(most / 1000, 4))
 
 
 def _mean(total: float, count: int) -> float | None:

@@ -73,7 +73,12 @@ def view_json(view: ProviderView, *, admin: bool) -> dict[str, Any]:
 def _past(view: ProviderView, history: History, now: float, *, admin: bool) -> dict[str, Any]:
     """The last hour by minute. Users see how fast it was; in which minutes others asked would be more than T14 allows."""
     hour = history.hour(view.name)
-    lines = {"first_token_s": _held(hour.first_token_s), "latency_s": _held(hour.latency_s)}
+    lines = {
+        "first_token_s": _held(hour.first_token_s),
+        "latency_s": _held(hour.latency_s),
+        "first_token": asdict(hour.first),
+        "latency": asdict(hour.whole),
+    }
     retry_at = None if view.retry_in_s is None else round(now + view.retry_in_s)
     if not admin:
         return {"retry_at": retry_at, "hour": lines}

@@ -84,17 +84,22 @@ def _opener(chromium: Any, gateway: Served, stack: ExitStack, state: Any) -> Ope
             storage_state=state,
             base_url=gateway.address,
         )
-        complaints: list[str] = []
         page = context.new_page()
         page.set_default_timeout(15_000)
-        page.on("console", lambda said: _noted(said, complaints, failing))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        stack.callback(_quiet, complaints)
+        stack.callback(_quiet, heard(page, failing))
         stack.callback(context.close)
         page.goto(path)
         return page
 
     return open_page
+
+
+def heard(page: Any, failing: tuple[int, ...] = ()) -> list[str]:
+    """What the browser's console complains of from now on."""
+    complaints: list[str] = []
+    page.on("console", lambda said: _noted(said, complaints, failing))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
 
 
 def _noted(said: Any, complaints: list[str], failing: tuple[int, ...]) -> None:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,30 +74,36 @@ class Served:
 def served(folder: Path) -> Iterator[Served]:
     models = [f"--model={model}" for model in MODELS]
     speed = ("--first-token-delay", "0.15", "--tokens-per-second", "10")
-    with _running("sim", "--port", "0", *speed, *models, into=folder / "sim.log") as (sim_said, _):
-        sim = _found(r"http://(127\.0\.0\.1:\d+)", sim_said)
+    sim_command = llmcore("sim", "--port", "0", *speed, *models)
+    with running(sim_command, into=folder / "sim.log", until="http://") as sim_said:
+        sim = found_in(sim_said, r"http://(127\.0\.0\.1:\d+)")
         config = folder / "config.toml"
         config.write_text(CONFIG.format(sim=sim, closed=_free_port()))
         data = ("--config", str(config), "--data-dir", str(folder / "data"), "--port", str(_free_port()))
-        with _running("serve", *data, into=folder / "serve.log", until="#token=") as (said, _):
+        with running(llmcore("serve", *data), into=folder / "serve.log", until="#token=") as said:
             yield Served(
-                _found(r"gateway at (http://\S+)", said),
-                _found(r"(http://\S+#token=\S+)", said),
-                _found(r"(llmc-\S+)", said),
+                found_in(said, r"gateway at (http://\S+)"),
+                found_in(said, r"(http://\S+#token=\S+)"),
+                found_in(said, r"(llmc-\S+)"),
                 sim,
                 folder,
             )
 
 
+def llmcore(*words: str) -> list[str]:
+    """The command line, as installed."""
+    return [sys.executable, "-m", "llmcore.cli", *words]
+
+
 @contextmanager
-def _running(
-    *words: str, into: Path, until: str = "http://"
-) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The command, once it has said `until`, with all that it said."""
+def running(
+    command: Sequence[str], *, into: Path, until: str, env: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """The command, once it has said `until`; what it said so far. It ends with the block."""
     with into.open("wb") as out:
-        process = subprocess.Popen(_command(words), stdout=out, stderr=subprocess.STDOUT, cwd=into.parent)
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=into.parent, env=env)
         try:
-            yield _said(process, into, until), process
+            yield _said(process, into, until)
         finally:
             process.terminate()
             try:
@@ -105,10 +111,6 @@ def _running(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _command(words: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "llmcore.cli", *words]
 
 
 def _said(process: subprocess.Popen[bytes], into: Path, until: str) -> str:
@@ -124,7 +126,8 @@ def _said(process: subprocess.Popen[bytes], into: Path, until: str) -> str:
     raise AssertionError(msg)
 
 
-def _found(pattern: str, said: str) -> str:
+def found_in(said: str, pattern: str) -> str:
+    """The first group of `pattern`."""
     found = re.search(pattern, said)
     assert found is not None, said
     return found[1]

@@ -67,6 +67,19 @@ def test_means_are_of_answers_alone() -> None:
     assert (hour.requests[-1], hour.failures[-1]) == (3, 1)
 
 
+@given(st.lists(st.floats(0.1, 1e5), min_size=1, max_size=30))
+def test_the_spread_is_of_times_that_were(times: list[float]) -> None:
+    followed = history([NOW])
+    followed.note([attempt(NOW, first=one) for one in times])
+    first = followed.hour("a").first
+    kept = {round(one / 1000, 4) for one in times}
+    assert {first.p50, first.p95} <= kept
+    assert first.p50 is not None
+    assert first.p95 is not None
+    assert first.p50 <= first.p95
+    assert sum(round(one / 1000, 4) <= first.p50 for one in times) * 2 >= len(times)
+
+
 def test_an_hour_later_nothing_is_left_but_the_last_failure() -> None:
     now = [NOW]
     followed = history(now)
@@ -74,6 +87,7 @@ def test_an_hour_later_nothing_is_left_but_the_last_failure() -> None:
     now[0] += 61 * 60
     hour = followed.hour("a")
     assert not any(hour.requests)
+    assert hour.whole.p50 is None
     assert hour.failed is not None
     assert (hour.failed.at, hour.failed.outcome, hour.failed.model) == (NOW - 5, "ServerError", "x")
     assert hour.model == "m"
@@ -142,7 +156,9 @@ async def test_the_status_page_shows_the_hour_as_soon_as_it_is_opened(tmp_path: 
         told = (await http.get("/api/v1/llm/status")).json()["providers"][0]
         assert sum(told["hour"]["requests"]) == 1
         less = (await alice.get("/api/v1/llm/status")).json()["providers"][0]
-        assert set(less["hour"]) == {"first_token_s", "latency_s"}, "T14: not when others asked"
+        assert set(less["hour"]) == {"first_token_s", "latency_s", "first_token", "latency"}, (
+            "T14: not when others asked"
+        )
         assert not {"last_failure", "last_model"} & set(less)
         held = [value for value in less["hour"]["latency_s"] if value is not None]
         assert held == less["hour"]["latency_s"][-len(held) :], "a value holds until the next one"

@@ -24,6 +24,7 @@ from llmcore.gateway.mirror.base import Asked, ErrorAnswer, EventEncoder, Failur
 from llmcore.gateway.mirror.errors import fault_of, openai_error
 from llmcore.gateway.mirror.openai_chat import OpenAIChatMirror
 from llmcore.gateway.mirror.sse import KEEP_ALIVE, event
+from llmcore.gateway.pages import words
 from llmcore.types import (
     Attempt,
     Continued,
@@ -77,7 +78,8 @@ class TellingEncoder:
                 return _part(one.part)
             case Restarted() | Continued():
                 name = "restarted" if isinstance(one, Restarted) else "continued"
-                return event(name, {"provider": one.provider, "model": one.model})
+                by = words.provider(one.provider)
+                return event(name, {"provider": one.provider, "by": by, "model": one.model})
             case Finished():
                 return event("done", _told(one))
             case _:
@@ -190,6 +192,7 @@ def _part(part: Part) -> bytes:
 def _told(end: Finished) -> dict[str, Any]:
     return {
         "provider": end.provider,
+        "by": words.provider(end.provider),
         "model": end.model,
         "finish_reason": end.finish_reason,
         "usage": _usage(end.usage),
@@ -217,6 +220,9 @@ def _attempts(attempts: tuple[Attempt, ...]) -> list[dict[str, Any]]:
             "outcome": one.outcome,
             "status": one.status,
             "why": one.why,
+            "said": words.outcome(one.outcome),
+            "reason": words.reason(one.why),
+            "by": words.provider(one.provider),
             "duration_s": one.duration_s,
             "first_token_s": one.first_token_s,
             "counted": one.counted,

@@ -142,21 +142,25 @@ async def status(visit: Visit) -> Values:
         "mine": mine,
         "tests": tests,
         "labels": {kind["kind"]: kind["label"] for kind in kinds["kinds"]},
-        "providers": [_told(one) for one in picture["providers"]],
+        "providers": [_drawn(one) for one in picture["providers"]],
     }
 
 
 def _told(view: Mapping[str, Any]) -> dict[str, Any]:
-    """A provider with its state in words, and its last hour as lines."""
-    told, hour = words.state(view), view.get("hour") or {}
-    failure = view.get("last_failure")
+    """A provider with its state in words."""
+    told = words.state(view)
+    return {**view, "word": told.word, "mood": told.mood, "said": told.said}
+
+
+def _drawn(view: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, and its last hour as lines."""
+    hour, failure = view.get("hour") or {}, view.get("last_failure")
     return {
-        **view,
-        "word": told.word,
-        "mood": told.mood,
-        "said": told.said,
+        **_told(view),
         "first_line": lines.line(hour.get("first_token_s", ())),
         "whole_line": lines.line(hour.get("latency_s", ())),
+        "first": hour.get("first_token") or {},
+        "whole": hour.get("latency") or {},
         "bars": lines.bars(hour.get("requests", ()), hour.get("failures", ())),
         "hour_requests": sum(hour.get("requests", ())),
         "hour_failures": sum(hour.get("failures", ())),
@@ -190,7 +194,15 @@ async def usage(visit: Visit) -> Values:
             (dimension, _table(found["groups"], dimension, names))
             for dimension, found in zip(dimensions, groups, strict=True)
         ],
-        "attempts": attempts["data"],
+        "attempts": [
+            {
+                **one,
+                "provider": words.provider(one["provider"]),
+                "said": words.outcome(one["outcome"]),
+                "why": words.reason(one["why"]),
+            }
+            for one in attempts["data"]
+        ],
         "csv": "/api/usage.csv?"
         + urlencode({**query, "by": "day,provider,model" + (",user" if everybody else "")}),
         "attempts_csv": "/api/usage/attempts.csv" + ("?scope=all" if everybody else ""),
@@ -206,8 +218,9 @@ async def _names(visit: Visit, everybody: bool) -> dict[str, str]:
 
 
 def _bar(group: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: group[name] for name in ("day", "provider", "calls", "cost_usd", "errors")} | {
-        "tokens": group["input_tokens"] + group["output_tokens"]
+    return {name: group[name] for name in ("day", "calls", "cost_usd", "errors")} | {
+        "provider": words.provider(group["provider"]),
+        "tokens": group["input_tokens"] + group["output_tokens"],
     }
 
 
@@ -247,7 +260,7 @@ def _table(
 def _name(value: str, dimension: str, names: Mapping[str, str]) -> str:
     if dimension in {"user", "key"}:
         return names.get(value, f"{value[:8]}…" if value else "")
-    return value or "(none)"
+    return words.provider(value) if dimension == "provider" else value or "(none)"
 
 
 async def keys(visit: Visit) -> Values:

@@ -40,7 +40,10 @@ async function refusal(answer) {
     // no JSON: the status says enough
   }
   const error = body.error ?? {};
-  const words = answer.status === 401 && token() ? "You are signed out. Load the page again to sign in." : error.message;
+  const out = answer.status === 401 && Boolean(token());
+  if (out) document.dispatchEvent(new CustomEvent("signed-out"));
+  if (error.code === "csrf") document.dispatchEvent(new CustomEvent("page-too-old"));
+  const words = out ? "You are signed out." : error.message;
   return new ApiError(words ?? `The gateway answered with status ${answer.status}.`, {
     status: answer.status,
     code: error.code ?? null,

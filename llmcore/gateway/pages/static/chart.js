@@ -10,6 +10,9 @@ function ceiling(value, whole) {
   return factors.map((factor) => factor * power).find((top) => top >= value * 0.999);
 }
 
+/** "2026-11-21" as "21 Nov", in the reader's language; the days are UTC. */
+const short = (day) => new Date(`${day}T00:00:00Z`).toLocaleDateString([], { day: "numeric", month: "short", timeZone: "UTC" });
+
 /** Stacked bars. days: labels in order. series: [{name, values}], at most six. write: a value as text; whole: they are counts. */
 export function bars(place, { days, series, write, label, whole }) {
   const width = Math.max(320, Math.min(1080, place.clientWidth || 800));
@@ -35,13 +38,13 @@ export function bars(place, { days, series, write, label, whole }) {
       group.append(svg("rect", { class: `s${color}`, x: x.toFixed(1), y: base.toFixed(1), width: (slot * 0.76).toFixed(1), height: Math.max(size, 0.8).toFixed(1) }));
     });
     const parts = series.filter((one) => one.values[index]).map((one) => `${one.name}: ${write(one.values[index])}`);
-    group.append(svg("title", {}, `${day}: ${write(sums[index])}${parts.length > 1 ? `\n${parts.join("\n")}` : ""}`));
+    group.append(svg("title", {}, `${short(day)}: ${write(sums[index])}${parts.length > 1 ? `\n${parts.join("\n")}` : ""}`));
     group.append(svg("rect", { x: (left + index * slot).toFixed(1), y: above, width: slot.toFixed(1), height: tall, fill: "transparent" }));
     chart.append(group);
   });
   const every = Math.max(1, Math.ceil(days.length / Math.floor(inner / 60)));
   days.forEach((day, index) => {
-    if ((days.length - 1 - index) % every === 0) chart.append(svg("text", { x: left + (index + 0.5) * slot, y: height - 6, "text-anchor": "middle" }, day.slice(5)));
+    if ((days.length - 1 - index) % every === 0) chart.append(svg("text", { x: left + (index + 0.5) * slot, y: height - 6, "text-anchor": "middle" }, short(day)));
   });
   const legend = el("ul", { class: "legend" }, series.map((one, color) => el("li", {}, svg("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("rect", { class: `s${color}`, width: 10, height: 10, rx: 2 })), el("bdi", {}, one.name))));
   place.replaceChildren(chart, legend);

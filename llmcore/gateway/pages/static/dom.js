@@ -1,5 +1,7 @@
 // Elements out of plain data, and figures as people read them. All text goes in as text, never as markup.
 
+import { ApiError } from "./api.js";
+
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -45,9 +47,14 @@ export function note(node, message, mood = "") {
   node.replaceChildren(plain(message ?? ""));
 }
 
-/** The same part of this page as the server shows it now. */
+/** The same parts of this page as the server shows them now. Throws ApiError where it cannot be reached. */
 export async function refresh(...selectors) {
-  const answer = await fetch(location.pathname + location.search, { headers: { accept: "text/html" } });
+  let answer;
+  try {
+    answer = await fetch(location.pathname + location.search, { headers: { accept: "text/html" } });
+  } catch {
+    throw new ApiError("The gateway cannot be reached. Is it still running?");
+  }
   if (answer.redirected && new URL(answer.url).pathname === "/sign-in") location.assign(answer.url);
   if (!answer.ok) return false;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");

@@ -58,6 +58,11 @@ function forget() {
   conversation = null;
 }
 
+/** For those who listen: an answer is read out once it is whole, not piece by piece. */
+function hear(text) {
+  $("#heard").textContent = text;
+}
+
 function turn(role, text, title) {
   $("#nothing")?.remove();
   const said = el("div", { class: "said" }, text);
@@ -96,10 +101,10 @@ class Answer {
     this.thought.append(plain(text));
   }
 
-  restart({ provider: by }) {
+  restart({ by }) {
     this.text = "";
     this.said.replaceChildren();
-    this.tell(el("span", {}, `Broke off; ${by} begins anew.`));
+    this.tell(el("span", {}, `Broke off; ${plain(by)} begins anew.`));
   }
 
   tell(...parts) {
@@ -111,26 +116,28 @@ class Answer {
   done(end) {
     const { usage, attempts } = end;
     this.tell(
-      el("span", {}, el("strong", {}, el("bdi", {}, end.provider ?? "unknown")), " ", el("bdi", { class: "mono" }, end.model ?? "")),
-      el("span", {}, `${fmt.count(usage.input_tokens)} → ${fmt.count(usage.output_tokens)} tokens`),
+      el("span", {}, el("strong", {}, el("bdi", {}, end.by)), " ", el("bdi", { class: "mono" }, end.model ?? "")),
+      el("span", { title: "Tokens, the pieces of words that models count: what was sent with the conversation so far, and what came back" }, `${fmt.count(usage.input_tokens)} tokens in, ${fmt.count(usage.output_tokens)} out`),
       el("span", {}, usage.cost_usd === null ? "cost unknown" : fmt.dollars(usage.cost_usd)),
-      el("span", {}, `first token ${fmt.milliseconds(this.first)}, whole ${fmt.milliseconds(performance.now() - this.began)}`),
-      el("span", {}, attempts.length === 1 ? "1 attempt" : `${attempts.length} attempts`),
+      el("span", {}, `first word after ${fmt.milliseconds(this.first)}, done after ${fmt.milliseconds(performance.now() - this.began)}`),
+      el("span", { title: "How often providers were asked for this answer" }, attempts.length === 1 ? "1 try" : `${attempts.length} tries`),
       end.finish_reason === "length" ? el("span", { class: "badge warn" }, "cut off: the longest answer was reached") : "",
     );
     this.tries(attempts, [...end.skipped, ...end.warnings]);
+    hear(`Answer by ${plain(end.by)}: ${plain(this.text)}`);
   }
 
   tries(attempts, more = []) {
     if (attempts.length < 2 && !more.length && attempts[0]?.outcome === "success") return;
     if (!attempts.length && !more.length) return;
-    const lines = attempts.map((one) => el("li", {}, el("bdi", {}, `${one.provider} ${one.model ?? ""}`), `: ${one.outcome}${one.status ? ` (${one.status})` : ""}, ${one.why === "first" ? "asked first" : one.why}, ${fmt.seconds(one.duration_s)}`));
+    const lines = attempts.map((one) => el("li", {}, el("bdi", {}, el("strong", {}, one.by), " ", el("span", { class: "mono" }, one.model ?? "")), ` (${one.reason}): `, el("span", { class: one.outcome === "success" ? "" : "failed" }, one.said), `${one.outcome !== "success" && one.status ? `, status ${one.status}` : ""}, ${fmt.seconds(one.duration_s)}`));
     const notes = more.map((one) => el("li", {}, one));
     const shown = ({ target }) => target.open && target.scrollIntoView({ block: "nearest" });
-    this.node.append(el("details", { class: "tries", ontoggle: shown }, el("summary", {}, "How it came about"), el("ol", {}, lines), notes.length ? el("ul", {}, notes) : null));
+    this.node.append(el("details", { class: "tries", ontoggle: shown }, el("summary", {}, "What was tried"), el("ol", {}, lines), notes.length ? el("ul", {}, notes) : null));
   }
 
   fail(message, attempts = []) {
+    hear("");
     this.node.append(el("p", { class: "note bad", role: "alert" }, message));
     this.tries(attempts);
     turns.scrollTop = turns.scrollHeight;
@@ -148,6 +155,7 @@ async function ask(text) {
   const answer = new Answer();
   running = new AbortController();
   busy(true);
+  hear("Waiting for the answer");
   let complete = false;
   try {
     const body = { messages, stream: true };
@@ -160,7 +168,7 @@ async function ask(text) {
       else if (kind === "thought") answer.think(data.text);
       else if (kind === "part") answer.add(data.text || `[${data.kind}]`);
       else if (kind === "restarted") answer.restart(data);
-      else if (kind === "continued") answer.tell(el("span", {}, `Broke off; ${data.provider} went on.`));
+      else if (kind === "continued") answer.tell(el("span", {}, `Broke off; ${plain(data.by)} went on.`));
       else if (kind === "error") answer.fail(data.message, data.attempts);
       else if (kind === "done") {
         answer.done(data);
@@ -169,9 +177,10 @@ async function ask(text) {
       if (kind === "error") break;
     }
   } catch (error) {
+    hear("");
     if (error.name === "AbortError") answer.tell(el("span", { class: "badge warn" }, "stopped by you"));
     else if (error instanceof ApiError) answer.fail(error.message, error.body.attempts);
-    else answer.fail("The connection broke off.");
+    else answer.fail("The connection to the gateway broke off. Send the question again.");
   } finally {
     answer.end();
     if (answer.text) messages.push({ role: "assistant", content: answer.text });
@@ -208,6 +217,13 @@ prompt.addEventListener("keydown", (event) => {
     event.preventDefault();
     $("#ask").requestSubmit();
   }
+});
+
+turns.addEventListener("click", (event) => {
+  const idea = event.target.closest("[data-idea]");
+  if (!idea) return;
+  prompt.value = idea.dataset.idea;
+  prompt.focus();
 });
 
 $("#stop").addEventListener("click", () => running?.abort());

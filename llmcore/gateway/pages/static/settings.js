@@ -107,7 +107,7 @@ function offer(why) {
 function told() {
   const found = offered.find((model) => model.id === text(form, "model"));
   const line = $("#model-hint");
-  if (!found) line.textContent = offered.length ? `${offered.length} known; press the arrow key to choose.` : "None known yet: test the connection, or type the name.";
+  if (!found) line.textContent = offered.length ? `${offered.length === 1 ? "One model is" : `${fmt.count(offered.length)} models are`} known: open the list, or type a name.` : "None known yet: test the connection, or type the name.";
   else {
     const price = found.input_usd_per_million === null ? "price unknown" : `${fmt.dollars(found.input_usd_per_million)} in, ${fmt.dollars(found.output_usd_per_million)} out per million tokens`;
     const context = found.context_window ? `${fmt.count(found.context_window)} tokens of context` : "context unknown";

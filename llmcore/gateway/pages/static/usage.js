@@ -34,7 +34,12 @@ function draw() {
   const measure = $("#measure").value;
   const days = daysOf(since, until);
   const words = $("#measure").selectedOptions[0].textContent;
-  bars(place, { days, series: seriesOf(groups, days, measure), write: measure === "cost_usd" ? fmt.dollars : small, label: `${words} by day and provider`, whole: measure !== "cost_usd" });
+  bars(place, { days, series: seriesOf(groups, days, measure), write: measure === "cost_usd" ? money : small, label: `${words} by day and provider`, whole: measure !== "cost_usd" });
+}
+
+/** Dollars with two digits that count, so that half of $0.0005 is not $0.0003. */
+function money(value) {
+  return value === 0 || value >= 1 ? fmt.dollars(value) : `$${value.toFixed(Math.min(12, 1 - Math.floor(Math.log10(value)))).replace(/0+$/, "")}`;
 }
 
 /** A count short enough for an axis. */
