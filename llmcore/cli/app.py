@@ -11,7 +11,17 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from llmcore._version import __version__
 from llmcore.cli.gateway import add_gateway
-from llmcore.cli.outcome import CODES, DONE, FAILED, INTERRUPTED, MISUSED, exit_code, lines, single
+from llmcore.cli.outcome import (
+    CODES,
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    MISUSED,
+    exit_code,
+    lines,
+    missing_extra,
+    single,
+)
 from llmcore.cli.screen import Screen, one_line, stop_writing
 from llmcore.errors import LlmError
 from llmcore.types import Effort
@@ -383,6 +393,6 @@ def run(arguments: Sequence[str]) -> int:
 def _told(error: BaseException, screen: Screen) -> int:
     for line in lines(error):
         screen.complain(line)
-    if not isinstance(error, LlmError):
+    if not isinstance(error, LlmError) and missing_extra(error) is None:
         screen.note("this is a fault of llmcore; LLMCORE_DEBUG=1 shows where")
     return exit_code(error)

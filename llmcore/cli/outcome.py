@@ -28,6 +28,16 @@ DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 CODES = "Exit codes: 0 done, 1 the call failed, 2 wrong usage or configuration, 130 interrupted."
 
+EXTRAS = {
+    **dict.fromkeys(("aiosqlite", "alembic", "argon2", "cryptography", "httptools", "jinja2"), "gateway"),
+    **dict.fromkeys(("prometheus_client", "sqlalchemy", "uvicorn"), "gateway"),
+    "asyncpg": "postgres",
+    "matplotlib": "plots",
+    "opentelemetry": "otel",
+    "redis": "redis",
+}
+"""What brings a module that is not there."""
+
 _ADVICE: tuple[tuple[type[ProviderError], str], ...] = (
     (AuthenticationError, "check the key: `llmcore providers` names its variable"),
     (PermissionDeniedError, "this key may not do that; use another key or model"),
@@ -49,7 +59,7 @@ _ADVICE: tuple[tuple[type[ProviderError], str], ...] = (
 
 def exit_code(error: BaseException) -> int:
     """1 where a call was made and failed, 2 where nothing could be sent because of us."""
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, ConfigurationError) or missing_extra(error) is not None:
         return MISUSED
     if isinstance(error, (InvalidRequestError, ModelNotFoundError)) and error.status is None:
         return MISUSED
@@ -65,7 +75,17 @@ def lines(error: BaseException) -> list[str]:
         return [f"{error.message}; the most telling error: {_told(worst)}"]
     if isinstance(error, ProviderError):
         return [_told(error)]
+    extra = missing_extra(error)
+    if extra is not None:
+        return [f"this needs the extra `{extra}`: pip install 'llmcore-kit[{extra}]' ({error})"]
     return [f"{type(error).__name__}: {redact(str(error))}"]
+
+
+def missing_extra(error: BaseException) -> str | None:
+    """The extra whose module is not installed; None for every other error."""
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return None
+    return EXTRAS.get(error.name.partition(".")[0])
 
 
 def _told(error: ProviderError) -> str:

@@ -119,6 +119,46 @@ def test_help_tells_the_exit_codes(llmcore: Llmcore) -> None:
         assert "Exit codes: 0 done, 1 the call failed, 2 wrong usage" in " ".join(done.out.split())
 
 
+HIDING = """
+import sys
+
+class Hiding:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == sys.argv[1]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hiding())
+from llmcore.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("sqlalchemy", "gateway"), ("uvicorn", "gateway"), ("opentelemetry", "otel")]
+)
+def test_the_gateway_without_its_extras_says_how_to_get_them(tmp_path: Path, module: str, extra: str) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(
+        '[[llm.providers]]\nname = "a"\nprovider = "ollama"\n[gateway]\nport = 0\ntracing = true\n',
+        encoding="utf-8",
+    )
+    command = (
+        sys.executable,
+        "-c",
+        HIDING,
+        module,
+        "serve",
+        "-c",
+        str(config),
+        "--data-dir",
+        str(tmp_path / "d"),
+    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"needs the extra `{extra}`: pip install 'llmcore-kit[{extra}]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_without_its_extra_the_command_line_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
