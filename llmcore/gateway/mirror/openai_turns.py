@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
+from attrs import evolve
+
 from llmcore.gateway.mirror import read
 from llmcore.gateway.mirror.caching import cache_mark
 from llmcore.gateway.mirror.lost import Lost
@@ -51,9 +53,18 @@ def messages(value: object, lost: Lost) -> tuple[Message, ...]:
     found = read.a_list(value, "messages", most=read.MAX_MESSAGES)
     if not found:
         read.missing("messages", "is empty; give at least one message")
-    return tuple(
+    told = tuple(
         _plain(item) or _message(item, f"messages[{index}]", lost) for index, item in enumerate(found)
     )
+    return _asking(told, lost) if told[-1].role == "system" else told
+
+
+def _asking(told: tuple[Message, ...], lost: Lost) -> tuple[Message, ...]:
+    """OpenAI answers system messages that stand alone; nearly all others need a user who asks."""
+    if any(message.role != "system" for message in told):
+        return told
+    lost.note("messages", "none is the user's; the last system message is sent as one")
+    return (*told[:-1], evolve(told[-1], role="user"))
 
 
 def _plain(item: Any) -> Message | None:

@@ -438,6 +438,14 @@ def test_unknown_members_of_messages_are_warned_of_once() -> None:
     assert found == ["messages[].text.shade", "messages[].prefix"]
 
 
+def test_system_messages_alone_are_asked_by_the_last_of_them() -> None:
+    asked = decoded(messages=[{"role": "developer", "content": "a"}, {"role": "system", "content": "b"}])
+    assert asked.request.messages == (Message.system("a"), Message.user("b"))
+    assert [warning.parameter for warning in asked.warnings] == ["messages"]
+    later = [HELLO, {"role": "system", "content": "b"}]
+    assert decoded(messages=later).request.messages == (Message.user("hello"), Message.system("b"))
+
+
 def test_unknown_members_of_tools_are_warned_of() -> None:
     tool = {"type": "function", "mood": 1, "function": {"name": "f", "title": "F"}}
     asked = decoded(messages=[HELLO], tools=[tool])
