@@ -37,9 +37,11 @@ def llm() -> LlmConfig:
 
 
 @asynccontextmanager
-async def running(path: Path) -> AsyncIterator[tuple[Ready, httpx.AsyncClient]]:
+async def running(
+    path: Path, configured: LlmConfig | None = None
+) -> AsyncIterator[tuple[Ready, httpx.AsyncClient]]:
     config = GatewayConfig(data_dir=str(path), key_cache=0.0)
-    async with opened(config, llm(), {}) as ready:
+    async with opened(config, configured or llm(), {}) as ready:
         services = ready.services
         said = await welcome(services.store, services.vault, config, 8400)
         admin = await services.store.users.by_name("admin")
@@ -55,6 +57,19 @@ async def running(path: Path) -> AsyncIterator[tuple[Ready, httpx.AsyncClient]]:
 
 async def names(http: httpx.AsyncClient) -> list[str]:
     return [one["name"] for one in (await http.get(AT)).json()["providers"]]
+
+
+async def test_who_is_switched_off_need_not_be_put_in_order(tmp_path: Path) -> None:
+    off = ProviderConfig("off", "vllm", text_model="m", enabled=False)
+    configured = LlmConfig((*llm().providers, off), prices="off")
+    async with running(tmp_path, configured) as (_, http):
+        assert await names(http) == ["first", "hosted"]
+        for wrong in (["first"], ["hosted", "first", "first"], ["hosted", "first", "nobody"], []):
+            assert (await http.put(f"{AT}/order", json={"names": wrong})).status_code == 400, wrong
+        assert (await http.put(f"{AT}/order", json={"names": ["hosted", "first"]})).status_code == 200
+        listed = (await http.get(AT)).json()["providers"]
+        assert {one["name"]: one["priority"] for one in listed} == {"hosted": 1, "first": 2}
+        assert (await http.put(f"{AT}/order", json={"names": ["off", "first", "hosted"]})).status_code == 200
 
 
 async def test_add_change_order_remove(tmp_path: Path) -> None:
