@@ -275,11 +275,9 @@ class Resolver:
         """
         if not media.addresses:
             return narrowed.providers
-        meant = [
-            one
-            for one in self._backend.providers()
-            if not narrowed.providers or one.name in narrowed.providers
-        ]
+        named = (narrowed.model or "").partition("/")[0]
+        asked = narrowed.providers or ((named,) if named in self._names() else ())
+        meant = [one for one in self._backend.providers() if not asked or one.name in asked]
         names = tuple(one.name for one in meant if not one.local)
         if narrowed.use is not None:
             names = () if narrowed.use.local else ("",)
