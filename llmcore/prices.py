@@ -1,20 +1,21 @@
 """What a call costs: our own prices first, then those of the `prices` extra (genai-prices); unknown is None, never 0.
 
-Prices are US dollars per million tokens. The extra is imported by `warm()` and nowhere else, because that import takes
-a sixth of a second; before it, only our own prices are known.
+Prices are US dollars per million tokens. The extra's list is read by `warm()` and nowhere else, because that takes a third
+of a second; before it, only our own prices are known.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
+from llmcore.pricelist import Listed, PriceList, Tariff, known, price_list
 from llmcore.types import Usage
 
 PriceSource: TypeAlias = Literal["auto", "own", "off"]
@@ -83,14 +84,17 @@ _VENDORS: Mapping[str, str] = {
 """Our kinds, and how genai-prices calls the same vendor; other kinds have no public prices."""
 
 
-def warm() -> bool:
-    """Load the prices of the `prices` extra; False where it is not installed.
+def warm(*, apart: bool = False) -> bool:
+    """Read the prices of the `prices` extra; False where it is not installed.
 
-    Takes about 0.2 s of CPU the first time: call it before the first request, off the event loop.
+    Takes about 0.3 s of CPU the first time: call it before the first request, off the event loop. apart: by a process of its
+    own (`sys.executable` must be Python), which takes the 14 MB of the library with it when it ends.
     """
     if find_spec("genai_prices") is None:
         return False
-    PublicPrices(import_module("genai_prices")).cost(Usage(0, 0), "openai", "gpt-4o-mini")
+    if not apart:
+        import_module("genai_prices")
+    price_list()
     return True
 
 
@@ -122,10 +126,8 @@ class PriceBook:
         return public.cost(usage, vendor, model)
 
     def _loaded(self) -> PublicPrices | None:
-        if self._public is None and self.mode == "auto":
-            library = sys.modules.get("genai_prices")
-            if hasattr(library, "calc_price"):  # not while another thread is still importing it
-                self._public = PublicPrices(library)
+        if self._public is None and self.mode == "auto" and (listed := known()) is not None:
+            self._public = PublicPrices(listed)
         return self._public
 
 
@@ -159,50 +161,36 @@ class Ladder:
 
 
 class PublicPrices:
-    """The prices of genai-prices, each model looked up once; those that change by date are asked for every time."""
+    """The prices of the list, each model looked up once; those that change by date are looked at every time.
 
-    def __init__(self, library: Any) -> None:
-        self._library = library
-        self._found: dict[tuple[str, str], Ladder | None] = {}
+    now: an aware datetime in UTC.
+    """
+
+    def __init__(self, listed: PriceList, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._list = listed
+        self._now = now
+        self._found: dict[tuple[str, str], Listed | None] = {}
+        self._fixed: dict[tuple[str, str], Ladder | None] = {}
 
     def cost(self, usage: Usage, vendor: str, model: str) -> Decimal | None:
         key = (vendor, model)
-        ladder = self._found[key] if key in self._found else self._look_up(key)
+        ladder = self._fixed[key] if key in self._fixed else self._ladder(key)
         return None if ladder is None else ladder.cost(usage)
 
-    def _look_up(self, key: tuple[str, str]) -> Ladder | None:
-        vendor, model = key
-        try:
-            answer = self._library.calc_price(
-                self._library.Usage(input_tokens=0, output_tokens=0), model, provider_id=vendor
-            )
-        except (LookupError, ValueError):  # an unknown model; a price in units that are not tokens
-            answer = None
-        ladder = None if answer is None else _ladder(answer.model_price)
-        if answer is None or not isinstance(answer.model.prices, list):
+    def _ladder(self, key: tuple[str, str]) -> Ladder | None:
+        if key not in self._found:
             if len(self._found) >= MAX_FOUND:
                 self._found.clear()
-            self._found[key] = ladder
+                self._fixed.clear()
+            self._found[key] = self._list.find(*key)
+        listed = self._found[key]
+        ladder = None if listed is None else _ladder(listed.tariff(self._now()))
+        if listed is None or len(listed.tariffs) < 2:
+            self._fixed[key] = ladder
         return ladder
 
 
-def _ladder(listed: Any) -> Ladder | None:
-    """A price of genai-prices in our words: every rate is one figure, or a base and tiers that start above a size."""
-    rates = [
-        getattr(listed, f"{name}_mtok", None) for name in ("input", "output", "cache_read", "cache_write")
-    ]
-    if rates[0] is None or getattr(listed, "requests_kcount", None) is not None:
-        return None  # not by tokens alone
-    starts = sorted({tier.start for rate in rates for tier in getattr(rate, "tiers", ())})
-    return Ladder(tuple((above, _price_at(rates, above)) for above in (-1, *starts)))
-
-
-def _price_at(rates: list[Any], above: int) -> Price:
-    read, *others = (_rate_at(rate, above) for rate in rates)
-    return Price(read or Decimal(0), *others)
-
-
-def _rate_at(rate: Any, above: int) -> Decimal | None:
-    if not hasattr(rate, "tiers"):
-        return rate  # type: ignore[no-any-return]  # Decimal or None: the library declares it behind __getattr__
-    return next((tier.price for tier in reversed(rate.tiers) if tier.start <= above), rate.base)  # type: ignore[no-any-return]  # same
+def _ladder(tariff: Tariff | None) -> Ladder | None:
+    if tariff is None or tariff.steps is None:
+        return None
+    return Ladder(tuple((above, Price(rates[0] or 0, *rates[1:])) for above, rates in tariff.steps))

@@ -22,7 +22,8 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     "errors": ({"types"}, {"attrs"}, IMPURE),  # types for annotations only
     "secret": (set(), set(), IMPURE),
     "_version": (set(), set(), IMPURE),
-    "prices": ({"types"}, {"attrs", "genai_prices"}, set()),
+    "pricelist": (set(), {"attrs", "msgspec", "genai_prices"}, set()),
+    "prices": ({"types", "pricelist"}, {"attrs"}, set()),
     "config": ({"prices", "secret"}, {"attrs"}, IMPURE),
     "alarms": (set(), set(), set()),
     "clock": ({"alarms"}, {"anyio"}, set()),
@@ -94,8 +95,8 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     "sync": (GROUND | {"build", "provider", "transport"}, {"anyio", "httpx"}, set()),
     "serving": (
         GROUND
-        | {"build", "clock", "config", "gateway", "loader", "manager", "prices", "provider", "providers"}
-        | {"serving", "transport"},
+        | {"build", "clock", "config", "gateway", "loader", "manager", "pricelist", "prices"}
+        | {"provider", "providers", "serving", "transport"},
         {"anyio", "attrs", "httptools", "uvicorn", "uvloop"},
         set(),
     ),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from functools import lru_cache
 
+from llmcore.pricelist import known, price_list
 from llmcore.types import ModelInfo
 
 _VENDORS = {
@@ -21,20 +21,17 @@ _NO_CHAT = ("embedding", "tts", "whisper", "transcribe", "dall-e", "moderation",
 
 def priced_models(kind: str) -> Sequence[ModelInfo]:
     """The vendor's models that are not retired, with name and context window; () before `prices.warm` has run."""
-    return _listed(kind) if "genai_prices.data_snapshot" in sys.modules else ()
+    return () if known() is None else _listed(kind)
 
 
 def priced_model(kind: str, name: str) -> ModelInfo | None:
     """The one that the list has for that name, dated names included; None where it has none, or is not loaded."""
-    return _found(kind, name) if "genai_prices.data_snapshot" in sys.modules else None
+    return None if known() is None else _found(kind, name)
 
 
 @lru_cache(maxsize=4096)
 def _found(kind: str, name: str) -> ModelInfo | None:
-    snapshot = sys.modules["genai_prices.data_snapshot"].get_snapshot()
-    vendor = _VENDORS.get(kind, kind)
-    found = next((one for one in snapshot.providers if one.id == vendor), None)
-    model = None if found is None else found.find_model(name)
+    model = price_list().find(_VENDORS.get(kind, kind), name)
     if model is None:
         return None
     return ModelInfo(name, kind, display_name=model.name, context_window=model.context_window)
@@ -42,11 +39,6 @@ def _found(kind: str, name: str) -> ModelInfo | None:
 
 @lru_cache(maxsize=64)
 def _listed(kind: str) -> tuple[ModelInfo, ...]:
-    snapshot = sys.modules["genai_prices.data_snapshot"].get_snapshot()
-    vendor = _VENDORS.get(kind, kind)
-    found = next((one for one in snapshot.providers if one.id == vendor), None)
-    if found is None:
-        return ()
     return tuple(
         ModelInfo(
             model.id,
@@ -55,6 +47,6 @@ def _listed(kind: str) -> tuple[ModelInfo, ...]:
             context_window=model.context_window,
             capabilities=frozenset(("embeddings",)) if "embedding" in model.id else None,
         )
-        for model in found.models
+        for model in price_list().vendor(_VENDORS.get(kind, kind)).models
         if not model.deprecated and not any(word in model.id for word in _NO_CHAT[1:])
     )
