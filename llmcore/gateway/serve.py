@@ -40,6 +40,7 @@ from llmcore.gateway.mirror.base import ErrorAnswer, Failure
 from llmcore.gateway.mirror.errors import warnings_header
 from llmcore.gateway.mirror.sse import dumps
 from llmcore.gateway.resolve import Resolver, Target, Wanted
+from llmcore.gateway.telemetry.current import REQUEST
 from llmcore.gateway.telemetry.log import Log
 from llmcore.gateway.telemetry.metrics import Metrics
 from llmcore.provider import Answering
@@ -150,6 +151,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call(Head(scope), send)
+        REQUEST.set(call.request_id)
         try:
             await self._serve(call, receive)
         except (GatewayError, ProviderError) as error:

@@ -243,3 +243,15 @@ def test_a_broken_table_is_told_whole(tmp_path: Path, sim: str) -> None:
         "gateway.limits.body",
     ):
         assert place in refused.stderr
+
+
+def test_lines_of_the_manager_name_the_request(tmp_path: Path, sim: str) -> None:
+    with served(tmp_path, config(tmp_path, sim)) as (address, shown, _):
+        headers = {"x-api-key": key_in(shown), "x-request-id": "mine-1"}
+        body = {"model": "fail-503", "messages": [{"role": "user", "content": "hi"}]}
+        reply = httpx.post(f"{address}/v1/chat/completions", json=body, headers=headers, timeout=20)
+        assert reply.status_code == 503
+        (log,) = tmp_path.glob("log-*")
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+    told = {line["event"]: line.get("request_id") for line in lines if line["event"].startswith("llm.")}
+    assert told == {"llm.retry": "mine-1", "llm.failed": "mine-1"}
