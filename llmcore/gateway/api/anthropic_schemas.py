@@ -20,6 +20,7 @@ from llmcore.gateway.api.schemas import (
     event,
     example,
     kind,
+    loose,
     null,
     of,
     one_of,
@@ -108,12 +109,26 @@ _MESSAGES_USAGE = of(
     cache_read_input_tokens=null(COUNT),
     output_tokens_details=ANY,
 )
+_ANSWERED = loose(
+    of(
+        ("type",),
+        type=TEXT,
+        text=TEXT,
+        thinking=TEXT,
+        signature=TEXT,
+        data=TEXT,
+        id=TEXT,
+        name=TEXT,
+        input=ANY,
+    ),
+    "`text`, `thinking`, `redacted_thinking`, `tool_use`, or a block of Anthropic's own as it came.",
+)
 MESSAGES_ANSWER = whole(
     id=TEXT,
     type={"const": "message"},
     role={"const": "assistant"},
     model=TEXT,
-    content=a_list(of(("type",), type=TEXT)),
+    content=a_list(_ANSWERED),
     stop_reason=one_of(
         *("end_turn", "stop_sequence", "max_tokens", "model_context_window_exceeded"),
         *("tool_use", "pause_turn", "refusal"),
@@ -124,13 +139,15 @@ MESSAGES_ANSWER = whole(
 )
 ANTHROPIC_ERROR = whole(
     type={"const": "error"},
-    error=whole(
+    error=of(
+        ("type", "message"),
         type=one_of(
             *("invalid_request_error", "authentication_error", "billing_error", "permission_error"),
             *("not_found_error", "request_too_large", "rate_limit_error", "timeout_error"),
             *("api_error", "overloaded_error"),
         ),
         message=told(TEXT, "What is wrong, and what to do."),
+        details=told(ANY, "One word for programs (`error_code`)."),
     ),
     request_id=TEXT,
 )

@@ -22,6 +22,7 @@ from llmcore.gateway.api.schemas import (
     event,
     example,
     kind,
+    loose,
     null,
     of,
     one_of,
@@ -253,6 +254,24 @@ RESPONSES_BODY = example(
     _ASKED_RESPONSE,
     {**_ASKED_RESPONSE, "stream": True},
 )
+_OUTPUT = loose(
+    of(
+        ("type",),
+        type=TEXT,
+        id=TEXT,
+        status=TEXT,
+        role={"const": "assistant"},
+        content=a_list(
+            of(("type",), type=TEXT, text=TEXT, refusal=TEXT, annotations=a_list(ANY), logprobs={})
+        ),
+        call_id=TEXT,
+        name=TEXT,
+        arguments=TEXT,
+        summary=a_list(ANY),
+        encrypted_content=null(TEXT),
+    ),
+    "`message`, `function_call`, `reasoning`, `image_generation_call`, or an item of OpenAI's own as it came.",
+)
 RESPONSES_ANSWER = of(
     (
         "id",
@@ -271,7 +290,7 @@ RESPONSES_ANSWER = of(
     created_at=WHOLE,
     status=one_of("in_progress", "completed", "incomplete", "failed", "cancelled"),
     model=TEXT,
-    output=a_list(of(("type",), type=TEXT)),
+    output=a_list(_OUTPUT),
     error=null(whole(code=TEXT, message=TEXT)),
     incomplete_details=null(whole(reason=TEXT)),
     usage=null(
@@ -301,9 +320,21 @@ RESPONSES_ANSWER = of(
     truncation=TEXT,
     user=null(TEXT),
 )
+_EVENTS = (
+    *("response.created", "response.in_progress"),
+    *("response.completed", "response.incomplete", "response.failed", "error"),
+    *("response.output_item.added", "response.output_item.done"),
+    *("response.content_part.added", "response.content_part.done"),
+    *("response.output_text.delta", "response.output_text.done", "response.output_text.annotation.added"),
+    *("response.refusal.delta", "response.refusal.done"),
+    *("response.reasoning_summary_part.added", "response.reasoning_summary_part.done"),
+    *("response.reasoning_summary_text.delta", "response.reasoning_summary_text.done"),
+    *("response.function_call_arguments.delta", "response.function_call_arguments.done"),
+)
 RESPONSES_EVENT = event(
-    of(("type", "sequence_number"), type=TEXT, sequence_number=COUNT),
-    "Its name is its type; `response.completed`, `response.incomplete` or `response.failed` is the last one.",
+    of(("type", "sequence_number"), type=one_of(*_EVENTS), sequence_number=COUNT),
+    "`response.completed`, `response.incomplete` or `response.failed` is the last one.",
+    *_EVENTS,
 )
 
 # ------------------------------------------------------------------------------------------- embeddings, models

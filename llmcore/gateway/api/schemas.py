@@ -60,6 +60,11 @@ def kind(word: str, required: tuple[str, ...] = (), /, **members: Schema) -> Sch
     return of(("type", *required), type={"const": word}, **members)
 
 
+def loose(schema: Schema, description: str) -> Schema:
+    """An object that may hold more than is named: what a vendor of that wire adds is handed on."""
+    return {**schema, "additionalProperties": True, "description": description}
+
+
 def a_list(schema: Schema, **bounds: int) -> Schema:
     return {"type": "array", "items": schema, **bounds}
 

@@ -20,6 +20,7 @@ from llmcore.gateway.api.schemas import (
     event,
     example,
     line,
+    loose,
     null,
     number,
     of,
@@ -95,14 +96,26 @@ EXPLAINED = of(
     strategy=TEXT,
     candidates=a_list(
         of(
-            ("provider", "reason"),
+            ("provider", "rank", "reason"),
             provider=TEXT,
             model=null(TEXT),
-            rank=null(WHOLE),
+            rank=told(null(WHOLE), "Null for one that would not be asked; `reason` and `detail` say why."),
+            priority=WHOLE,
             reason=TEXT,
             detail=TEXT,
+            ready_in_s=null(NUMBER),
+            breaker=TEXT,
+            in_flight=COUNT,
+            delay_s=null(NUMBER),
         )
     ),
+    max_attempts=WHOLE,
+    retries=WHOLE,
+    deadline_s=null(NUMBER),
+    mid_stream=TEXT,
+    patience_s=null(NUMBER),
+    budget_tokens=null(NUMBER),
+    skipped=a_list(ANY),
 )
 PROBED = whole(status={"const": "ok"})
 HEALTH = whole(
@@ -116,15 +129,9 @@ HEALTH = whole(
 )
 _PAST: dict[str, Schema] = {
     "retry_at": null(told(WHOLE, "When one that is left out is asked again; seconds since 1970.")),
-    "hour": told(
-        of(
-            ("first_token_s", "latency_s"),
-            requests=a_list(COUNT),
-            failures=a_list(COUNT),
-            first_token_s=a_list(null(SECONDS)),
-            latency_s=a_list(null(SECONDS)),
-        ),
-        "The last hour by minute, oldest first.",
+    "hour": loose(
+        of(requests=a_list(COUNT), failures=a_list(COUNT)),
+        "The last hour by minute, oldest first: figures and times as the status page shows them.",
     ),
 }
 _LAST: dict[str, Schema] = {
@@ -139,6 +146,9 @@ STATUS = of(
     usage=whole(ok=YES, queued=COUNT, dropped=COUNT, refused=COUNT, error=null(TEXT)),
     limits=whole(shared=YES, configured=YES),
     database=one_of("ok", "away"),
+    left_out=told(a_list(TEXT), "Providers that are configured and cannot be asked."),
+    shared_limits=ANY,
+    shared_sessions=ANY,
 )
 STATUS_EVENT = event(STATUS, "The picture, now and whenever it has changed.", "status")
-DOCUMENT = of(("openapi", "info", "paths"), openapi=TEXT, info=ANY, paths=ANY)
+DOCUMENT = loose(of(("openapi", "info", "paths"), openapi=TEXT, info=ANY, paths=ANY), "OpenAPI 3.1.")
