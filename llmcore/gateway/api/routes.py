@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmcore.gateway.api import anthropic_schemas, openai_schemas, system_schemas
 from llmcore.gateway.api.connections import ConnectionsApi
-from llmcore.gateway.api.count_tokens import CountTokens
+from llmcore.gateway.api.count_tokens import COUNTED_INPUT, CountInputTokens, CountTokens
 from llmcore.gateway.api.embeddings import Embeddings
 from llmcore.gateway.api.frame import Context, Reply
 from llmcore.gateway.api.generation import Generation
@@ -57,24 +57,31 @@ def call_routes(desk: Desk) -> tuple[Route, ...]:
             events=anthropic_schemas.MESSAGES_EVENT,
             asks_model=True,
         ),
-        Route(
-            *(
-                "POST",
-                "/v1/messages/count_tokens",
-                "inference",
-                "count_tokens",
-                "An estimate.",
-                CountTokens(desk),
-            ),
-            *(anthropic_schemas.COUNT_BODY, anthropic_schemas.COUNTED),
-            tag="models",
-            errors=(409, 422, 429),
-        ),
+        *count_routes(desk),
         Route(
             *("POST", "/v1/embeddings", "inference", "embeddings", "OpenAI's embeddings.", Embeddings(desk)),
             *(openai_schemas.EMBEDDINGS_BODY, openai_schemas.EMBEDDINGS_ANSWER),
             tag="models",
             asks_model=True,
+        ),
+    )
+
+
+def count_routes(desk: Desk) -> tuple[Route, ...]:
+    """Tokens counted before a request is sent."""
+    of_message, of_response = CountTokens(desk), CountInputTokens(desk)
+    return (
+        Route(
+            *("POST", "/v1/messages/count_tokens", "inference", "count_tokens", "An estimate.", of_message),
+            *(anthropic_schemas.COUNT_BODY, anthropic_schemas.COUNTED),
+            tag="models",
+            errors=(409, 422, 429),
+        ),
+        Route(
+            *("POST", "/v1/responses/input_tokens", "inference", "input_tokens", "An estimate.", of_response),
+            *(openai_schemas.RESPONSES_BODY, COUNTED_INPUT),
+            tag="models",
+            errors=(409, 422, 429),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""`POST /v1/messages/count_tokens`: how many tokens a request would read, as an estimate.
+"""`POST /v1/messages/count_tokens`, `POST /v1/responses/input_tokens`: how many tokens a request would read, as an estimate.
 
 An exact count is the vendor's secret, and the contract has no call that asks for it. So the answer is llmcore's own rule:
 four characters of text are one token, which fits English and code (other scripts take more, up to three tokens for one
@@ -20,6 +20,7 @@ from llmcore.types import File, GenerationRequest, Image, Part, Refusal, Text, T
 ESTIMATE_HEADER = ("x-llmcore-estimate", "true")
 CHARACTERS_PER_TOKEN = 4
 IMAGE_TOKENS = 85
+INPUT_TOKENS = "response.input_tokens"
 
 
 def decode_count(body: Mapping[str, Any], /) -> Asked:
@@ -30,6 +31,11 @@ def decode_count(body: Mapping[str, Any], /) -> Asked:
 
 def encode_count(asked: Asked, /) -> dict[str, int]:
     return {"input_tokens": estimate_tokens(asked.request)}
+
+
+def encode_input_count(asked: Asked, /) -> dict[str, Any]:
+    """The count in the words of Responses."""
+    return {"object": INPUT_TOKENS, "input_tokens": estimate_tokens(asked.request)}
 
 
 def estimate_tokens(request: GenerationRequest) -> int:

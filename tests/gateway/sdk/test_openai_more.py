@@ -210,6 +210,25 @@ def test_responses_length(client: openai.OpenAI, model: str) -> None:
     assert answer.incomplete_details.reason == "max_output_tokens"
 
 
+def test_responses_input_tokens(client: openai.OpenAI, gateway: Served, model: str) -> None:
+    gateway.sim.reset()
+    short = client.responses.input_tokens.count(model=model, input="hello")
+    long = client.responses.input_tokens.count(
+        model=model,
+        instructions="Be brief.",
+        input=[{"role": "user", "content": "hello " * 100}],
+        tools=[WEATHER],
+    )
+    assert (short.object, short.input_tokens) == ("response.input_tokens", 1)
+    assert long.input_tokens > 100
+    raw = client.responses.input_tokens.with_raw_response.count(model=model, input="hello")
+    assert raw.headers["x-llmcore-estimate"] == "true"
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.input_tokens.count(model=model, previous_response_id="resp_1")
+    assert caught.value.param == "previous_response_id"
+    assert not gateway.sim.requests
+
+
 @pytest.mark.anyio
 async def test_async_responses(aclient: openai.AsyncOpenAI, model: str) -> None:
     assert (await aclient.responses.create(model=model, input="say: hello")).output_text == "hello"
