@@ -245,4 +245,4 @@ def row_of(record: CallRecord, attempt: Attempt, row_id: str, *, final: bool) ->
 
 
 def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1000
+    return None if seconds is None else round(seconds * 1000, 3)

@@ -84,7 +84,9 @@ async def opened(
         backend = ManagerBackend(manager, config)
         stack.push_async_callback(_closed, backend)
         recorder = await stack.enter_async_context(
-            Recorder(store.usage, SystemClock(), on_lost=partial(_lost, log))
+            Recorder(
+                store.usage, SystemClock(), on_lost=partial(_lost, log), on_turn=partial(_turned, log)
+            )
         )
         shares = await _shares(config, log, stack)
         services = _services(config, backend, store, vault, recorder, log, shares)
@@ -208,6 +210,13 @@ def _left_out(system: SystemProviders) -> list[str]:
 
 def _lost(log: Log, count: int) -> None:
     log.note("error", "gateway.usage_lost", attempts=count)
+
+
+def _turned(log: Log, why: str | None) -> None:
+    if why is None:
+        log.note("info", "gateway.usage_written_again")
+    else:
+        log.note("warning", "gateway.usage_waits", why=why)
 
 
 def _redis(log: Log, state: LinkState) -> None:

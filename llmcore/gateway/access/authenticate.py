@@ -88,9 +88,10 @@ class Authenticator:
         def meant(_: bytes, principal: Principal | None) -> bool:
             if key_id is None and user_id is None:
                 return True
-            return principal is not None and (
-                (key_id is not None and principal.key_id == key_id)
-                or (user_id is not None and principal.user_id == user_id)
+            if principal is None:  # a key that did not count may do so now
+                return True
+            return (key_id is not None and principal.key_id == key_id) or (
+                user_id is not None and principal.user_id == user_id
             )
 
         self._known.forget(meant)

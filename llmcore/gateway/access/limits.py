@@ -222,10 +222,13 @@ def out_of_minute(limits: Limits, requests: bool, seconds: float) -> TooMany:
 
 def out_of_money(limits: Limits, wall: float) -> TooMany:
     """The budget does not cover this call."""
-    dollars = (limits.budget_micros or 0) / 1_000_000
+    micros = limits.budget_micros or 0
+    dollars = (
+        f"{micros / 1_000_000:,.2f}" if micros % 10_000 == 0 else f"{micros / 1_000_000:,.6f}".rstrip("0")
+    )
     span = "" if limits.period == "total" else f" per {limits.period}"
     return TooMany(
-        f"the budget of this key, ${dollars:,.2f}{span}, does not cover this call",
+        f"the budget of this key, ${dollars}{span}, does not cover this call",
         code="insufficient_quota",
         type="insufficient_quota",
         retry_after=period_ends(limits.period, wall),

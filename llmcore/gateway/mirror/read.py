@@ -97,6 +97,8 @@ def a_boolean(value: object, param: str) -> bool:
 
 
 def an_integer(value: object, param: str, *, low: int | None = None, high: int | None = None) -> int:
+    if type(value) is float:
+        fail(param, f"must be a whole number, not {value}", code="invalid_type")
     if type(value) is not int:
         wrong(value, param, "a whole number")
     _within(value, param, low, high)

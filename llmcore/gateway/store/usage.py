@@ -302,7 +302,7 @@ async def _charge(connection: AsyncConnection, attempts: Sequence[UsageAttempt])
 def _sums_of(values: Sequence[Any]) -> UsageSums:
     """PostgreSQL sums whole numbers to NUMERIC; of no rows the sum is NULL."""
     found: dict[str, Any] = {name: int(value or 0) for name, value in zip(SUMS, values, strict=True)}
-    found["duration_ms"] = float(values[-1] or 0.0)
+    found["duration_ms"] = round(float(values[-1] or 0.0), 3)
     return UsageSums(**found)
 
 

@@ -53,7 +53,8 @@ class Recorder:
     bound: attempts that are kept when they cannot be written; then the oldest go. every: seconds between two batches.
     batch: at most so many at once; what a batch takes hardly depends on it, and under load a small one would be outrun.
     grace: seconds that closing may take (and a statement that is
-    under way may take to end). on_lost: called with how many were dropped or refused since it was called last.
+    under way may take to end). on_lost: called with how many were dropped or refused since it was called last. on_turn:
+    called with the reason when nothing can be written any more, and with None when it can again.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Recorder:
         every: float = 0.5,
         grace: float = 10.0,
         on_lost: Callable[[int], None] | None = None,
+        on_turn: Callable[[str | None], None] | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
@@ -75,6 +77,7 @@ class Recorder:
         self._every = every
         self._grace = grace
         self._on_lost = on_lost or _nothing
+        self._on_turn = on_turn or _nothing
         self._overrun = 0  # how many fell out on the left, ever
         self._dropped = 0
         self._told = 0  # of those that were dropped
@@ -181,7 +184,9 @@ class Recorder:
         self._written += len(batch) - refused
         for told in self._listeners:
             told(batch)
-        self._error = self._since = None
+        if self._error is not None:
+            self._error = self._since = None
+            self._on_turn(None)
         return True
 
     async def _write_singly(self, batch: list[UsageAttempt]) -> int | None:
@@ -204,7 +209,8 @@ class Recorder:
         self._error = str(error)
         if self._since is None:
             self._since = self._clock.now()
+            self._on_turn(self._error)
 
 
-def _nothing(_count: int) -> None:
+def _nothing(_told: object) -> None:
     """Nobody wants to know."""

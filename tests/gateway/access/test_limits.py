@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcore.gateway.access.limits import Hold, LocalShares, Seats, Want, period_ends, period_of
+from llmcore.gateway.access.limits import (
+    Hold,
+    LocalShares,
+    Seats,
+    Want,
+    out_of_money,
+    period_ends,
+    period_of,
+)
 from llmcore.gateway.access.principal import Limits, Principal
 from llmcore.gateway.errors import TooMany, Unavailable
 
@@ -164,3 +172,18 @@ def test_seats_are_given_back() -> None:
         seats.give(principal)
     assert seats.running == 0
     seats.take(alice)
+
+
+@pytest.mark.parametrize(
+    ("micros", "shown"),
+    [
+        (0, "$0.00"),
+        (20, "$0.00002"),
+        (1_500_000, "$1.50"),
+        (1_234_500, "$1.2345"),
+        (12_345_000_000, "$12,345.00"),
+    ],
+)
+def test_a_budget_is_told_as_it_is(micros: int, shown: str) -> None:
+    told = out_of_money(Limits(budget_micros=micros, period="day"), 0.0)
+    assert f"the budget of this key, {shown} per day, does not cover" in str(told)

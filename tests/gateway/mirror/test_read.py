@@ -56,7 +56,7 @@ def test_null_and_absent_are_nothing(reader: Callable[..., object], key: str) ->
         (read.boolean, "i", "must be true or false, not a number"),
         (read.boolean, "s", "must be true or false, not a string"),
         (read.integer, "b", "must be a whole number, not a boolean"),
-        (read.integer, "f", "must be a whole number, not a number"),
+        (read.integer, "f", "must be a whole number, not 0.5"),
         (read.number, "b", "must be a number, not a boolean"),
         (read.obj, "l", "must be an object, not a list"),
         (read.items, "s", "must be a list, not a string"),

@@ -205,3 +205,19 @@ async def test_through_a_real_database_that_is_taken_away(tmp_path_factory: pyte
         (whole,) = await store.usage.of_user("u", by=(), since=0.0, until=2000.0)
     assert (whole.sums.attempts, whole.sums.input_tokens) == (500, 500)
     assert recorder.state.written == 500
+
+
+async def test_whoever_runs_it_is_told_when_nothing_can_be_written_and_when_it_can_again() -> None:
+    ledger, turns = Ledger(), list[str | None]()
+    async with Recorder(ledger, FakeClock(), on_turn=turns.append) as recorder:
+        ledger.away = True
+        recorder.record(attempt(1))
+        for _ in range(3):
+            assert not await recorder.flush()
+        assert turns == ["the database is away"]
+        ledger.away = False
+        assert await recorder.flush()
+        recorder.record(attempt(2))
+        assert await recorder.flush()
+    assert turns == ["the database is away", None]
+    assert len(ledger.rows) == 2
