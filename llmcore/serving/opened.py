@@ -84,9 +84,7 @@ async def opened(
         backend = ManagerBackend(manager, config)
         stack.push_async_callback(_closed, backend)
         recorder = await stack.enter_async_context(
-            Recorder(
-                store.usage, SystemClock(), on_lost=partial(_lost, log), on_turn=partial(_turned, log)
-            )
+            Recorder(store.usage, SystemClock(), on_lost=partial(_lost, log), on_turn=partial(_turned, log))
         )
         shares = await _shares(config, log, stack)
         services = _services(config, backend, store, vault, recorder, log, shares)
