@@ -5,15 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from llmcore.gateway.access.redis_shares import FAREWELL_S
 from llmcore.gateway.config import GatewayConfig
+from llmcore.gateway.usage.recorder import Recorder
 from llmcore.loader import load_config
 from llmcore.loader.gateway import load_gateway
 from llmcore.providers import kinds
+from llmcore.serving.opened import CLOSING_S
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -39,6 +43,14 @@ def gateway_config(text: str) -> GatewayConfig:
     environ = {"OPENAI_API_KEY": "sk-test"}
     assert load_config(text, environ=environ, kinds=kinds()).providers
     return load_gateway(text, environ=environ)
+
+
+def closing_s() -> float:
+    """Seconds that a gateway may take to close after its last answer: usage that is still to be written, limits that are
+    given back, connections.
+    """
+    grace: float = signature(Recorder).parameters["grace"].default
+    return grace + FAREWELL_S + CLOSING_S
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.files import DEPLOY, KNOWN_IMAGES, ROOT, check_command, documents, gateway_config
+from tests.deploy.files import DEPLOY, KNOWN_IMAGES, ROOT, check_command, closing_s, documents, gateway_config
 
 CONDITIONS = {"service_healthy": "healthcheck", "service_completed_successfully": "command"}
 
@@ -95,7 +95,7 @@ def test_commands_ports_and_configuration_fit_together(compose: dict[str, Any]) 
     assert {"localhost", "127.0.0.1", "gateway"} <= config.hosts()
     mounted = services["gateway"]["configs"][0]["target"]
     assert services["gateway"]["environment"]["LLMCORE_CONFIG"] == mounted
-    assert int(services["gateway"]["stop_grace_period"].removesuffix("s")) > config.drain
+    assert int(services["gateway"]["stop_grace_period"].removesuffix("s")) >= config.drain + closing_s()
 
 
 def test_addresses_of_the_secrets_name_the_services(compose: dict[str, Any]) -> None:
