@@ -24,7 +24,7 @@ class CountTokens(Endpoint):
     route = "count_tokens"
     wire = "anthropic"
     media = True
-    id_header = b"request-id"
+    id_header: bytes | None = b"request-id"
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk, AnthropicMirror().encode_error)

@@ -34,7 +34,7 @@ class Generation(Endpoint):
         super().__init__(desk, mirror.encode_error)
         self.route: str = route
         self.wire: str = mirror.name
-        self.id_header = ID_HEADERS.get(mirror.name)
+        self.id_header: bytes | None = ID_HEADERS.get(mirror.name)
         self._mirror = mirror
         self._prefix = PREFIXES.get(mirror.name, "")
 
