@@ -103,8 +103,7 @@ def decode(body: Mapping[str, Any], lost: Lost, *, limited: bool = True) -> Gene
     turns = Turns(lost)
     messages = turns.system(body["system"], "system") if body.get("system") is not None else []
     messages += turns.turns(body)
-    if body.get("cache_control") is not None:
-        _keep_all(messages, cache_control(body, ""))
+    _keep_all(messages, cache_control(body, ""))
     choice, parallel = _choice(read.obj(body, "tool_choice"))
     config = read.obj(body, "output_config") or _EMPTY
     user = read.string(read.obj(body, "metadata") or _EMPTY, "user_id", "metadata")
@@ -166,7 +165,7 @@ def _tool(tool: dict[str, Any], at: str, lost: Lost) -> Tool:
         read.string(tool, "description", at) or "",
         schema,
         read.boolean(tool, "strict", at),
-        cache_control(tool, at) if "cache_control" in tool else None,
+        cache_control(tool, at),
     )
 
 

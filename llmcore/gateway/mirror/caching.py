@@ -14,9 +14,9 @@ _TTLS: tuple[Literal["5m", "1h"], ...] = ("5m", "1h")
 
 def cache_control(marked: Mapping[str, Any], at: str) -> CachePoint | None:
     """Anthropic's `cache_control` of a block, a tool or a whole request. Raises BadRequest."""
-    given, where = read.obj(marked, "cache_control", at), read.path(at, "cache_control")
-    if given is None:
+    if marked.get("cache_control") is None:
         return None
+    given, where = read.need_obj(marked, "cache_control", at), read.path(at, "cache_control")
     read.a_word(read.need_string(given, "type", where), f"{where}.type", ("ephemeral",))
     return CachePoint(read.word(given, "ttl", _TTLS, where))
 
@@ -25,12 +25,10 @@ def cache_mark(marked: Mapping[str, Any], at: str, lost: Lost) -> CachePoint | N
     """The mark on a part or tool of OpenAI's wires: its own `prompt_cache_breakpoint`, whose lifetimes are OpenAI's alone,
     or `cache_control`, which clients send to routers of many vendors. Raises BadRequest.
     """
-    given, where = (
-        read.obj(marked, "prompt_cache_breakpoint", at),
-        read.path(at, "prompt_cache_breakpoint"),
-    )
-    if given is None:
+    if marked.get("prompt_cache_breakpoint") is None:
         return cache_control(marked, at)
+    where = read.path(at, "prompt_cache_breakpoint")
+    given = read.need_obj(marked, "prompt_cache_breakpoint", at)
     read.word(given, "mode", ("explicit",), where)
     lost.given(given, ("ttl",), "prompt_cache_breakpoint")
     return CachePoint()
