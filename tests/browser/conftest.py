@@ -77,7 +77,7 @@ def _opener(chromium: Any, gateway: Served, stack: ExitStack, state: Any) -> Ope
     def open_page(
         path: str = "/", *, size: tuple[int, int] = WIDE, scheme: str = "light", failing: tuple[int, ...] = ()
     ) -> Any:
-        """failing: HTTP statuses that this test brings about on purpose."""
+        """failing: HTTP statuses that this test brings about on purpose; 0: nobody answers."""
         context = chromium.new_context(
             viewport={"width": size[0], "height": size[1]},
             color_scheme=scheme,
@@ -104,6 +104,7 @@ def heard(page: Any, failing: tuple[int, ...] = ()) -> list[str]:
 
 def _noted(said: Any, complaints: list[str], failing: tuple[int, ...]) -> None:
     expected = any(f"status of {status}" in said.text for status in failing)
+    expected = expected or (0 in failing and "net::ERR_" in said.text)
     if said.type in {"error", "warning"} and not expected:
         complaints.append(said.text)
 

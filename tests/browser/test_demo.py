@@ -267,7 +267,7 @@ def providers(walk: Walk) -> None:
 
     hands.fill("#explain >> [name=model]", "spare/gpt-4o")
     hands.press("text=Explain")
-    page.wait_for_selector("#explained table")
+    page.wait_for_selector("#explained ol")
     assert "spare" in page.inner_text("#explained")
     hands.press("#reload")
     page.wait_for_selector("#outcome.good:has-text('4 providers')")

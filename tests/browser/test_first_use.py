@@ -41,14 +41,14 @@ def test_signed_in_set_up_tested_asked_and_counted(stranger: Open, gateway: Serv
     last = page.locator(".turn.assistant").last
     assert len(last.locator(".said").inner_text()) > 5
     told = last.locator(".told").inner_text()
-    assert "own-ollama" in told
+    assert "ollama (own)" in told
     assert "llama3.2" in told
-    assert re.search(r"\d+ → \d+ tokens", told)
-    assert "1 attempt" in told
+    assert re.search(r"\d+ tokens in, \d+ out", told)
+    assert "1 try" in told
     picture(page, "first-use-playground")
 
     page.click("nav >> text=Usage")
-    counted(page, "own-ollama")
+    counted(page, "ollama (own)")
     picture(page, "first-use-usage")
     page.click("nav >> text=Status")
     page.wait_for_selector("text=live")

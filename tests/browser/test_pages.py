@@ -12,6 +12,8 @@ from tests.browser.served import Served
 def test_errors_stand_beside_their_field(admin: Open) -> None:
     page = admin("/settings", failing=(400,))
     page.select_option("#provider", "anthropic")
+    page.fill("#model", "")
+    page.press("#model", "Escape")
     page.click("#settings >> button:text-is('Save')")
     assert "Choose a model" in page.inner_text("#model-error")
     page.fill("#model", "claude-sonnet-4-5")
@@ -132,10 +134,10 @@ def test_the_status_is_live(admin: Open, gateway: Served) -> None:
     before = requests_of(page, "primary")
     assert gateway.ask().status_code == 200
     page.wait_for_function(
-        "before => document.querySelector('article .facts-grid div:nth-child(4) dd').textContent !== before",
+        "before => document.querySelector('article [data-requests]').textContent !== before",
         arg=before,
     )
-    page.wait_for_selector("[data-spark='primary|total'] path")
+    page.wait_for_selector("article .spark .under")
     picture(page, "status-live")
 
 
@@ -147,20 +149,20 @@ def test_the_status_asks_where_events_cannot_come(admin: Open, gateway: Served) 
     before = requests_of(page, "primary")
     assert gateway.ask().status_code == 200
     page.wait_for_function(
-        "before => document.querySelector('article .facts-grid div:nth-child(4) dd').textContent !== before",
+        "before => document.querySelector('article [data-requests]').textContent !== before",
         arg=before,
     )
 
 
 def requests_of(page: Any, name: str) -> str:
-    return page.inner_text(f"article:has-text('{name}') >> .facts-grid div:nth-child(4) dd")  # type: ignore[no-any-return]
+    return page.inner_text(f"article:has-text('{name}') >> [data-requests]")  # type: ignore[no-any-return]
 
 
 def test_who_would_answer_and_reload(admin: Open, gateway: Served) -> None:
     page = admin("/providers", failing=(400,))
     page.fill("#model", "secondary/claude-sonnet-4-5")
     page.click("text=Explain")
-    page.wait_for_selector("#explained table")
+    page.wait_for_selector("#explained ol")
     assert "secondary" in page.inner_text("#explained")
     config = gateway.folder / "config.toml"
     good = config.read_text()
@@ -191,7 +193,7 @@ def test_usage_is_seen_by_provider_and_as_csv(admin: Open, gateway: Served) -> N
     page.wait_for_url("**scope=all**")
     page.wait_for_selector("section[aria-labelledby=by-user]")
     with page.expect_download() as download:
-        page.click("text=Sums as CSV")
+        page.click("text=sums by day")
     assert download.value.suggested_filename == "usage.csv"
 
 

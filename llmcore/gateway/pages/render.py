@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from llmcore.gateway.http import COMMON, RawHeaders
+from llmcore.gateway.pages import words
 from llmcore.gateway.pages.static import Static
 
 UNKNOWN = "\u2013"
@@ -80,6 +81,7 @@ class Renderer:
             count=count,
             moment=moment,
             instant=instant,
+            outcome=words.outcome,
         )
 
     def page(self, name: str, values: Mapping[str, Any]) -> bytes:

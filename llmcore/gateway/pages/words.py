@@ -63,10 +63,12 @@ _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def outcome(name: str | None) -> str:
-    """What became of one attempt. A class that is not known here in small words."""
+    """What became of one attempt, with the status where "(status 503)" follows. An unknown class in small words."""
     if not name:
         return "unknown"
-    return OUTCOMES.get(name) or _HUMPS.sub(" ", name.removesuffix("Error")).lower() or name
+    bare, bracket, more = name.partition(" (")
+    said = OUTCOMES.get(bare) or _HUMPS.sub(" ", bare.removesuffix("Error")).lower() or bare
+    return f"{said}{bracket}{more}"
 
 
 def reason(name: str | None) -> str:

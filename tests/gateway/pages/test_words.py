@@ -41,6 +41,7 @@ def test_what_is_unknown_shows_as_words_too(name: str) -> None:
 def test_a_strange_class_is_taken_apart() -> None:
     assert words.outcome("VeryOddError") == "very odd"
     assert words.outcome(None) == "unknown"
+    assert words.outcome("ServerError (status 503)") == "the provider had a fault (status 503)"
 
 
 def test_own_providers_are_called_so() -> None:

@@ -17,9 +17,10 @@ const short = (day) => new Date(`${day}T00:00:00Z`).toLocaleDateString([], { day
 export function bars(place, { days, series, write, label, whole }) {
   const width = Math.max(320, Math.min(1080, place.clientWidth || 800));
   const height = width < 500 ? 200 : 240;
-  const [left, right, under, above] = [56, 18, 22, 8];
   const sums = days.map((_, index) => series.reduce((sum, one) => sum + one.values[index], 0));
   const top = ceiling(Math.max(...sums), whole);
+  const longest = Math.max(...[0, 0.5, 1].map((part) => write(top * part).length));
+  const [left, right, under, above] = [16 + 7 * longest, 18, 22, 8];
   const [inner, tall] = [width - left - right, height - under - above];
   const slot = inner / days.length;
   const chart = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });

@@ -1,6 +1,6 @@
 // Providers: their order, reload, explain; add and edit where the gateway offers it.
 
-import { $, el, note, plain, refresh } from "./dom.js";
+import { $, el, fmt, note, plain, refresh } from "./dom.js";
 import { ApiError, call } from "./api.js";
 import { clear, dialogs, during, number, text } from "./form.js";
 import { ordered } from "./order.js";
@@ -51,7 +51,7 @@ $("#reload")?.addEventListener("click", (event) => {
   during(button, $("#tools"), outcome, async () => {
     const { providers } = await call("POST", "/api/providers/reload", {});
     await renew();
-    note(outcome, `Read again: ${providers.length === 1 ? "one provider" : `${providers.length} providers`}. Calls that run go on as they began.`, "good");
+    note(outcome, `Read again: ${providers.length === 1 ? "one provider" : `${providers.length} providers`}. What is running goes on as it began.`, "good");
   });
 });
 
@@ -72,9 +72,42 @@ function question() {
 $("#explain").addEventListener("submit", (event) => {
   event.preventDefault();
   during(event.submitter ?? $("button", event.target), event.target, $("#explain-problem"), async () => {
-    $("#explained").replaceChildren(told(await call("POST", "/api/providers/explain", question())));
+    $("#explained").replaceChildren(explained(await call("POST", "/api/providers/explain", question())));
   });
 });
+
+const ORDERS = {
+  priority: "in the order of the list",
+  round_robin: "in turn",
+  weighted: "by their weights",
+  least_busy: "the least busy first",
+  latency: "the fastest first",
+  cost: "the cheapest first",
+  retry: "the first one again and again",
+};
+const BROKEN_OFF = {
+  fail: "If an answer breaks off in the middle, the reader gets an error.",
+  restart: "If an answer breaks off in the middle, another provider begins it anew.",
+  continue: "If an answer breaks off in the middle, another provider goes on from there, where it can.",
+  splice: "If an answer breaks off in the middle, another provider goes on where its own text is the same so far.",
+};
+
+/** Who would be asked, who not and why, in words; all that the manager says below. */
+function explained(found) {
+  const asked = found.candidates.filter((one) => one.rank !== null).sort((a, b) => a.rank - b.rank);
+  const others = found.candidates.filter((one) => one.rank === null);
+  const name = (one) => [el("strong", {}, el("bdi", {}, one.provider)), " ", el("bdi", { class: "mono" }, one.model ?? "")];
+  const wait = (one) => (one.ready_in_s ? `, but only in ${fmt.seconds(one.ready_in_s)}` : "");
+  const why = (one) => (one.detail ? `: ${one.detail}` : one.reason ? `: ${one.reason.replaceAll("_", " ")}` : "");
+  const seconds = found.deadline_s >= 120 ? `${+(found.deadline_s / 60).toFixed(1)} minutes` : fmt.seconds(found.deadline_s);
+  const told_ = [
+    asked.length ? el("ol", { class: "asked" }, asked.map((one, at) => el("li", {}, name(one), at ? " if those before it fail" : " is asked first", one.reason ? why(one) : "", wait(one)))) : el("p", { class: "note warn" }, "Nobody would be asked: the request would be refused."),
+    others.length ? el("ul", { class: "asked" }, others.map((one) => el("li", {}, name(one), " is not asked", why(one)))) : null,
+    el("p", { class: "small soft" }, `Providers are chosen ${ORDERS[found.strategy] ?? found.strategy}. At most ${found.max_attempts} tries in all, each provider ${found.retries ? `up to ${found.retries + 1} times` : "once"}, within ${seconds}. ${BROKEN_OFF[found.mid_stream] ?? ""}`),
+    el("details", { class: "small" }, el("summary", {}, "Every figure behind it"), told(found)),
+  ];
+  return el("div", { class: "stack" }, told_);
+}
 
 /** The answer of the manager, whatever it holds: lists in order, the rest by name. */
 function told(value) {

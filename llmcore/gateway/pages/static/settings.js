@@ -117,6 +117,7 @@ function told() {
 
 function tested(result) {
   const place = $("#tested");
+  requestAnimationFrame(() => place.scrollIntoView({ block: "nearest" })); // on a phone it is far below the button
   if (result.ok) {
     const count = result.models.length;
     place.replaceChildren(el("p", { class: "note good" }, el("strong", {}, "Connected"), ` in ${fmt.milliseconds(result.latency_ms)}. ${count === 1 ? "One model" : `${fmt.count(count)} models`} offered.`));

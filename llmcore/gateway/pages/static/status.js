@@ -1,6 +1,6 @@
 // Status: told by server-sent events that something changed, else by asking every few seconds; tests on demand.
 
-import { $, $$, fmt, localise, refresh } from "./dom.js";
+import { $, fmt, localise, refresh } from "./dom.js";
 import { ApiError, call } from "./api.js";
 
 const POLL_MS = 5000;
@@ -11,12 +11,10 @@ let running = false;
 let again = false;
 let last = 0;
 
-/** The picture as the server has it now; what the reader has opened or is at stays so. */
+/** The picture as the server has it now; where the reader is stays so. */
 async function redraw() {
-  const opened = new Set($$("#picture details[open]").map((one) => one.dataset.keep));
   const at = document.activeElement?.dataset?.test;
-  await refresh("#picture", "#live-at");
-  for (const one of $$("#picture details")) one.open = opened.has(one.dataset.keep);
+  if (!(await refresh("#picture", "#live-at"))) throw new ApiError("The status could not be read.");
   if (at) $(`[data-test="${CSS.escape(at)}"]`)?.focus();
 }
 
@@ -34,8 +32,11 @@ async function renew() {
       last = Date.now();
       await redraw();
     } while (again);
-  } catch {
+    if (lost()) told();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
     say("the gateway cannot be reached; trying again", "lost");
+    setTimeout(renew, POLL_MS);
   } finally {
     running = false;
   }
@@ -45,6 +46,14 @@ async function renew() {
 function say(text, mood) {
   if (live.textContent !== text) live.textContent = text;
   live.className = `pulse ${mood}`;
+}
+
+const lost = () => live.classList.contains("lost");
+
+/** How news come now. */
+function told() {
+  if (polling === null) say("live: this page keeps itself up to date", "on");
+  else say("no live news; asking every 5 seconds", "");
 }
 
 function poll(on) {
@@ -60,15 +69,15 @@ function listen() {
   let first = true;
   events.addEventListener("open", () => {
     poll(false);
-    say("live: this page keeps itself up to date", "on");
+    told();
   });
   events.addEventListener("status", () => {
     if (first) first = false;
     else renew();
   });
   events.addEventListener("error", () => {
-    say("no live news; asking every 5 seconds", "");
     poll(true);
+    if (!lost()) told();
     if (events.readyState === EventSource.CLOSED) setTimeout(listen, 15000);
   });
   addEventListener("pagehide", () => events.close(), { once: true });
