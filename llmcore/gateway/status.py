@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -105,14 +105,14 @@ async def pictures(
     history: History,
     *,
     admin: bool,
-    notes: Mapping[str, Any],
+    notes: Callable[[], Awaitable[Mapping[str, Any]]],
     goes_on: Callable[[], bool],
     every: float = EVERY_S,
 ) -> AsyncIterator[bytes]:
     """The picture now and each time it has changed, as events named "status", while `goes_on()`."""
     before: dict[str, Any] = {}
     while goes_on():
-        now = picture(desk, recorder, history, admin=admin, notes=notes)
+        now = picture(desk, recorder, history, admin=admin, notes=await notes())
         if {**now, "at": 0} != {**before, "at": 0}:
             yield event("status", now)
             before = now

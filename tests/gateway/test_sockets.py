@@ -12,6 +12,7 @@ import pytest
 from anyio.abc import ByteStream
 
 from llmcore.gateway.config import GatewayConfig, LimitsConfig
+from llmcore.gateway.store import StoreUnavailable
 from llmcore.testing import Answer, Hang
 from llmcore.types import Usage
 from tests.gateway.standin import question
@@ -235,3 +236,23 @@ async def test_the_status_is_told_again_when_it_changes(tmp_path: Path) -> None:
         async with on.http("alice") as http:
             await http.post("/v1/chat/completions", json=question())
         assert b"event: status" in await until(stream, b"event: status")
+
+
+async def test_the_status_says_while_one_looks_that_the_database_has_gone_and_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmcore.gateway.status.pictures.__kwdefaults__", {"every": 0.05})
+    async with whole(tmp_path) as on, on.listening() as port, dialled(port) as stream:
+        key = on.people["admin"].key
+        await stream.send(
+            f"GET /api/v1/llm/status/events HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {key}\r\n\r\n".encode()
+        )
+        assert b'"database":"ok"' in await until(stream, b'"database":"ok"')
+        with monkeypatch.context() as gone:
+
+            async def away() -> None:
+                raise StoreUnavailable("away")
+
+            gone.setattr(on.store, "ping", away)
+            assert b'"database":"away"' in await until(stream, b'"database":"away"')
+        assert b'"database":"ok"' in await until(stream, b'"database":"ok"')

@@ -86,21 +86,29 @@ class HealthApi:
         return Reply(body)
 
     async def status(self, context: Context) -> Reply:
-        return Reply(picture(self._services.desk, self._services.recorder, **await self._more(context)))
+        services, admin = self._services, context.principal.admin
+        await services.history.recall(services.store.usage)
+        notes = await self._notes()
+        return Reply(picture(services.desk, services.recorder, services.history, admin=admin, notes=notes))
 
     async def events(self, context: Context) -> Live:
-        services = self._services
-        more = await self._more(context)
-        return Live(pictures(services.desk, services.recorder, goes_on=lambda: services.ready, **more))
+        services, admin = self._services, context.principal.admin
+        await services.history.recall(services.store.usage)
+        told = pictures(
+            *(services.desk, services.recorder, services.history),
+            admin=admin,
+            notes=self._notes,
+            goes_on=lambda: services.ready,
+        )
+        return Live(told)
 
     async def metrics(self, context: Context) -> Reply:
         return Reply(self._services.desk.metrics.text(), content_type=METRICS_TYPE)
 
-    async def _more(self, context: Context) -> dict[str, Any]:
+    async def _notes(self) -> dict[str, Any]:
+        """How the database is, and what else goes on beside the calls."""
         notes = {name: read() for name, read in self._services.notes.items()}
-        notes["database"] = "ok" if await self._database() else "away"
-        await self._services.history.recall(self._services.store.usage)
-        return {"admin": context.principal.admin, "notes": notes, "history": self._services.history}
+        return {**notes, "database": "ok" if await self._database() else "away"}
 
     async def _database(self) -> bool:
         try:
