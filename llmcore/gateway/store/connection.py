@@ -33,9 +33,9 @@ class AsyncConnection:
         """The statement's result, fetched as a whole. rows: parameters; several make a bulk of it."""
         return await greenlet_spawn(self._connection.execute, statement, rows)
 
-    async def exec_driver_sql(self, statement: str) -> CursorResult[Any]:
-        """The same for text that goes to the driver as it is."""
-        return await greenlet_spawn(self._connection.exec_driver_sql, statement)
+    async def exec_driver_sql(self, statement: str, values: tuple[Any, ...] = ()) -> CursorResult[Any]:
+        """The same for text and values that go to the driver as they are."""
+        return await greenlet_spawn(self._connection.exec_driver_sql, statement, values)
 
     async def run_sync(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
