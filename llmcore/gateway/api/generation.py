@@ -72,7 +72,7 @@ class Generation(Endpoint):
         call.attempts = response.attempts
         created = int(self.desk.wall())
         body = self._mirror.encode_response(response, asked, id=self._id(), created=created)
-        await self.say(call, response, asked.warnings, body)
+        await self.say(call, response, asked.warnings + self._mirror.left_out(response), body)
 
     # ------------------------------------------------------------------------------------- streams
 

@@ -14,12 +14,12 @@ from attrs import evolve, frozen
 
 from llmcore.gateway.mirror import read
 from llmcore.gateway.mirror.anthropic_blocks import Turns
-from llmcore.gateway.mirror.anthropic_encode import message_of
+from llmcore.gateway.mirror.anthropic_encode import has_form, message_of
 from llmcore.gateway.mirror.anthropic_stream import AnthropicEvents
 from llmcore.gateway.mirror.base import Asked, ErrorAnswer, Failure
 from llmcore.gateway.mirror.caching import cache_control
 from llmcore.gateway.mirror.errors import anthropic_error
-from llmcore.gateway.mirror.lost import Lost
+from llmcore.gateway.mirror.lost import Lost, unsaid
 from llmcore.types import (
     CachePoint,
     Effort,
@@ -28,6 +28,7 @@ from llmcore.types import (
     JsonSchema,
     Message,
     Reasoning,
+    RequestWarning,
     Tool,
 )
 
@@ -76,6 +77,9 @@ class AnthropicMirror:
     ) -> dict[str, Any]:
         """`created` has no place in this wire."""
         return message_of(response, id=message_id(id), model=response.model or asked.request.model or "")
+
+    def left_out(self, response: GenerationResponse, /) -> tuple[RequestWarning, ...]:
+        return unsaid(response.message, has_form)
 
     def event_encoder(
         self,

@@ -116,6 +116,11 @@ def _blocks(part: Part) -> list[Block]:
             return []
 
 
+def has_form(part: Part) -> bool:
+    """Whether one of the rarer parts can be said: only Anthropic's own blocks."""
+    return isinstance(part, Opaque) and part.origin == ORIGIN and isinstance(part.raw, dict)
+
+
 def _marked(mark: Mark | None) -> list[Block]:
     return [] if mark is None else [redacted_block(mark)]
 

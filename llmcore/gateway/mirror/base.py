@@ -92,6 +92,10 @@ class Mirror(Protocol):
         """A whole answer. id: the answer's, ours. created: UTC seconds since the epoch."""
         ...
 
+    def left_out(self, response: GenerationResponse, /) -> tuple[RequestWarning, ...]:
+        """What of a whole answer `encode_response` has no form for; a stream's head is sent before that is known."""
+        ...
+
     def event_encoder(
         self,
         asked: Asked,

@@ -1,14 +1,20 @@
-"""Fields of a request that nobody behind the gateway can honour: each once, as a warning for the answer's header."""
+"""What is lost between a client and a provider, each thing once, as warnings for the answer's header.
+
+Of a request: fields that nobody behind the gateway can honour. Of an answer: parts that the client's wire cannot say.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from llmcore.types import RequestWarning
+from llmcore.types import Message, Part, Refusal, RequestWarning, Text, Thinking, ToolCall
 
 IGNORED = "has no effect here; not sent"
 UNKNOWN = "is not known here; not sent"
+UNSAID = "has no form in this wire; left out"
+
+_SAID_BY_ALL = frozenset({Text, Refusal, Thinking, ToolCall})
 
 
 class Lost:
@@ -35,3 +41,12 @@ class Lost:
 
     def done(self) -> tuple[RequestWarning, ...]:
         return tuple(RequestWarning(parameter, message) for parameter, message in self._found.items())
+
+
+def unsaid(answer: Message, has_form: Callable[[Part], bool]) -> tuple[RequestWarning, ...]:
+    """The kinds of parts of an answer that a wire leaves out. has_form: asked of those that not every wire can say."""
+    if _SAID_BY_ALL.issuperset(map(type, answer.parts)):
+        return ()
+    rare = (part for part in answer.parts if type(part) not in _SAID_BY_ALL)
+    kinds = dict.fromkeys(type(part).__name__.lower() for part in rare if not has_form(part))
+    return tuple(RequestWarning(f"answer.{kind}", UNSAID) for kind in kinds)

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from llmcore.gateway.mirror.base import Asked, ErrorAnswer, Failure
 from llmcore.gateway.mirror.errors import openai_error
-from llmcore.gateway.mirror.openai_chat_encode import chat_completion
+from llmcore.gateway.mirror.lost import unsaid
+from llmcore.gateway.mirror.openai_chat_encode import chat_completion, has_form
 from llmcore.gateway.mirror.openai_request import chat_request
 from llmcore.gateway.mirror.openai_stream import ChatEventEncoder
-from llmcore.types import GenerationResponse
+from llmcore.types import GenerationResponse, RequestWarning
 
 
 class OpenAIChatMirror:
@@ -31,6 +32,9 @@ class OpenAIChatMirror:
         created: int,
     ) -> dict[str, Any]:
         return chat_completion(response, asked, id, created)
+
+    def left_out(self, response: GenerationResponse, /) -> tuple[RequestWarning, ...]:
+        return unsaid(response.message, has_form)
 
     def event_encoder(
         self,

@@ -115,6 +115,11 @@ def rare_fields(part: Part, answer_id: str, created: int) -> dict[str, Any]:
     return {}
 
 
+def has_form(part: Part) -> bool:
+    """Whether one of the rarer parts has a field: pictures, sound, and notes that the dialect knows."""
+    return isinstance(part, (Image, Audio)) or bool(rare_fields(part, "", 0))
+
+
 def _address(image: Image) -> str:
     if image.data is None:
         return image.url or ""

@@ -16,8 +16,8 @@ from llmcore.gateway.mirror import read
 from llmcore.gateway.mirror.base import Asked, ErrorAnswer, Failure
 from llmcore.gateway.mirror.caching import cache_mark
 from llmcore.gateway.mirror.errors import openai_error
-from llmcore.gateway.mirror.lost import Lost
-from llmcore.gateway.mirror.responses_encode import whole_response
+from llmcore.gateway.mirror.lost import Lost, unsaid
+from llmcore.gateway.mirror.responses_encode import has_form, whole_response
 from llmcore.gateway.mirror.responses_items import Items
 from llmcore.gateway.mirror.responses_stream import ResponsesEvents
 from llmcore.types import (
@@ -27,6 +27,7 @@ from llmcore.types import (
     JsonSchema,
     Message,
     Reasoning,
+    RequestWarning,
     ResponseFormat,
     Tool,
 )
@@ -110,6 +111,9 @@ class ResponsesMirror:
         created: int,
     ) -> dict[str, Any]:
         return whole_response(response, asked, response_id(id), created)
+
+    def left_out(self, response: GenerationResponse, /) -> tuple[RequestWarning, ...]:
+        return unsaid(response.message, has_form)
 
     def event_encoder(
         self,

@@ -176,6 +176,16 @@ def annotations_of(part: Part) -> list[Any] | None:
     return None
 
 
+def has_form(part: Part) -> bool:
+    """Whether one of the rarer parts can be said: pictures by their bytes, and what is OpenAI's own."""
+    match part:
+        case Image():
+            return part.data is not None
+        case Opaque(raw=dict() as raw, origin="openai_responses"):
+            return "type" in raw or annotations_of(part) is not None
+    return False
+
+
 def _items(part: Part, name: str) -> Iterator[Json]:
     match part:
         case Thinking():

@@ -34,6 +34,7 @@ from llmcore.types import (
     Part,
     PartDelta,
     Refusal,
+    RequestWarning,
     Restarted,
     Text,
     TextDelta,
@@ -110,6 +111,9 @@ class TellingMirror:
         created: int,
     ) -> dict[str, Any]:
         return self._chat.encode_response(response, asked, id=id, created=created)
+
+    def left_out(self, response: GenerationResponse, /) -> tuple[RequestWarning, ...]:
+        return self._chat.left_out(response)
 
     def event_encoder(
         self,
