@@ -46,7 +46,7 @@ class Log:
         out.flush()
 
     def fault(self, error: BaseException, request_id: str, route: str) -> None:
-        """An error of our own: where it happened, without the values of variables."""
+        """An error of our own: what it is and where it happened. Not its text: that may hold what a client or vendor sent."""
         frames = traceback.extract_tb(error.__traceback__)[-12:]
         where = [
             f"{frame.filename.rpartition('llmcore/')[2]}:{frame.lineno} {frame.name}" for frame in frames
@@ -57,7 +57,6 @@ class Log:
             request_id=request_id,
             route=route,
             error=type(error).__name__,
-            message=redact(str(error))[:MAX_TEXT],
             where=where,
         )
 

@@ -118,8 +118,11 @@ class Upstream:
                 size = int(dict(pairs).get("content-length", "0"))
                 one = Seen(method, path, pairs, await reader.readexactly(size))
                 self.seen.append(one)
-                writer.write(self.play(one))
+                said = self.play(one)
+                writer.write(said)
                 await writer.drain()
+                if b"connection: close" in said:
+                    break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -188,6 +191,29 @@ class Ground:
             transport=transport, base_url="http://127.0.0.1", headers=headers
         ) as http:
             yield http
+
+    async def first(self, path: str, who: str) -> bytes:
+        """The first piece of an answer that goes on."""
+        pieces: list[bytes] = []
+        came = asyncio.Event()
+
+        asked = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            if asked:
+                return asked.pop()
+            await came.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message.get("body"):
+                pieces.append(message["body"])
+                came.set()
+
+        headers = [(b"host", b"127.0.0.1"), (b"x-api-key", self.keys[who].encode())]
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
+        await asyncio.wait_for(self.ready.app(scope, receive, send), 10)
+        return pieces[0]
 
     @asynccontextmanager
     async def browser(self, who: str = "alice") -> AsyncIterator[httpx.AsyncClient]:
