@@ -237,7 +237,7 @@ def _said(error: ProviderError | ConfigurationError | BadRequest) -> str:
     if isinstance(error, BadRequest):
         return error.message[:300]
     if isinstance(error, ProviderError):
-        return fault_of(error).message[:300]
+        return fault_of(getattr(error, "primary", error)).message[:300]
     return "; ".join(error.complaints)[:300]
 
 
