@@ -19,6 +19,13 @@ from .conftest import chat
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 NEW = {"anthropic-version": "2026-10-21"}
 OLD = {"anthropic-version": "2023-06-01"}
+KEEP = {"type": "ephemeral"}
+
+
+def kept(ttl: str) -> dict[str, Any]:
+    return {"type": "text", "text": "Be brief.", "cache_control": {**KEEP, "ttl": ttl}}
+
+
 CLAUDE = chat(max_tokens=4000)
 GEMINI = {"contents": [{"role": "user", "parts": [{"text": "say: one two"}]}]}
 GENERATE = "/v1beta/models/g:generateContent"
@@ -124,6 +131,11 @@ def events(response: httpx.Response) -> list[Any]:
             400,
         ),
         ("anthropic", "/v1/messages", CLAUDE | {"tool_choice": {"type": "any"}}, NEW, 400),
+        ("anthropic", "/v1/messages", CLAUDE | {"system": [kept("1h")] * 4}, NEW, 200),
+        ("anthropic", "/v1/messages", CLAUDE | {"system": [kept("1h")] * 5}, NEW, 400),
+        ("anthropic", "/v1/messages", CLAUDE | {"system": [kept("5m")] * 4, "cache_control": KEEP}, NEW, 400),
+        ("anthropic", "/v1/messages", CLAUDE | {"system": [kept("1d")]}, NEW, 400),
+        ("anthropic", "/v1/messages", CLAUDE | {"cache_control": {"type": "forever"}}, NEW, 400),
         ("gemini", GENERATE, GEMINI, {}, 200),
         ("gemini", GENERATE, GEMINI | {"generation_config": {}}, {}, 400),
         ("gemini", GENERATE, GEMINI | {"generationConfig": {"maxTokens": 3}}, {}, 400),

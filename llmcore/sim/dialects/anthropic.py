@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 from llmcore.sim.dialects.anthropic_answer import AnthropicAnswers
@@ -27,9 +27,10 @@ from llmcore.sim.values import (
 _VERSIONS = ("2023-06-01", "2026-10-21")
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _UNREAD = (
-    "metadata", "service_tier", "cache_control", "container", "speed", "inference_geo", "diagnostics",
+    "metadata", "service_tier", "container", "speed", "inference_geo", "diagnostics",
     "context_management", "mcp_servers",
 )  # fmt: skip
+_MOST_MARKS = 4
 BASE = r"(?:/v\d+)?"
 
 
@@ -51,6 +52,7 @@ class AnthropicDialect(AnthropicAnswers):
     def read_generate(self, ask: Ask, named: dict[str, str], *, counting: bool = False) -> Understood:
         version = _version(ask)
         body = ask.json()
+        _check_marks(body)
         thinking, budget, show = _thinking(body)
         format_, effort = _output_config(body)
         max_tokens = body.integer("max_tokens") if counting else _max_tokens(body)
@@ -111,6 +113,39 @@ def _version(ask: Ask) -> str:
     if "x-api-key" in ask.headers and "authorization" in ask.headers:
         raise ApiError("auth", "send either x-api-key or Authorization, not both")
     return version
+
+
+def _check_marks(body: Fields) -> None:
+    """Cache marks are of one kind, for one of two times, at most four, and never on reasoning."""
+    blocks = [
+        body.any("system"),
+        body.any("messages"),
+        body.any("tools"),
+        {"cache_control": body.any("cache_control")},
+    ]
+    marks = list(_marks(blocks))
+    for mark in marks:
+        if not isinstance(mark, dict) or mark.get("type") != "ephemeral":
+            raise ApiError("invalid", "cache_control.type: Input should be 'ephemeral'")
+        if mark.get("ttl", "5m") not in {"5m", "1h"}:
+            raise ApiError("invalid", "cache_control.ephemeral.ttl: Input should be '5m' or '1h'")
+    if len(marks) > _MOST_MARKS:
+        raise ApiError(
+            "invalid",
+            f"A maximum of {_MOST_MARKS} blocks with cache_control may be provided. Found {len(marks)}.",
+        )
+
+
+def _marks(value: Any) -> Iterator[Any]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _marks(item)
+    elif isinstance(value, dict):
+        if (mark := value.get("cache_control")) is not None:
+            if str(value.get("type")).endswith("thinking"):
+                raise ApiError("invalid", f"{value['type']}.cache_control: Extra inputs are not permitted")
+            yield mark
+        yield from _marks(value.get("content"))
 
 
 def _max_tokens(body: Fields) -> int:
