@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from math import inf
 from typing import Generic, TypeAlias, TypeVar
 
 import anyio
+from anyio.abc import TaskGroup
 
 from llmcore.gateway.errors import Unavailable
 
@@ -39,21 +41,30 @@ class Memory(Generic[K, V]):
     while the source raises `Unavailable`; size: how many are remembered, the oldest go first. now: monotonic seconds.
 
     While `keep_fresh` runs, a value that is used in the second half of its time is asked for again beside the calls; so only
-    the first of them, and the first after a pause, waits for the source.
+    the first of them, and the first after a pause, waits for the source: no longer than `patience` (seconds) where there
+    is a value of before, which then counts as it does where the source is away.
     """
 
     def __init__(
-        self, *, ttl: float, now: Callable[[], float], size: int = 10_000, stale: float = 3600.0
+        self,
+        *,
+        ttl: float,
+        now: Callable[[], float],
+        size: int = 10_000,
+        stale: float = 3600.0,
+        patience: float = 0.25,
     ) -> None:
         self._ttl = ttl
         self._now = now
         self._size = size
         self._stale = stale
+        self._patience = patience
         self._known: dict[K, _Entry[V]] = {}
         self._asking: dict[K, asyncio.Future[V]] = {}
         self._generation = 0
         self._due: asyncio.Queue[tuple[K, Load[V]]] = asyncio.Queue()
         self._renewing = False
+        self._group: TaskGroup | None = None
 
     async def get(self, key: K, load: Load[V]) -> V:
         """The remembered value, or what `load` gives. Raises what `load` raises; errors are not remembered."""
@@ -65,6 +76,8 @@ class Memory(Generic[K, V]):
                     entry.renew = inf
                     self._due.put_nowait((key, load))
                 return entry.value
+            if self._group is not None and now - entry.asked <= self._stale:
+                return await self._overdue(key, load, entry, self._group)
         running = self._asking.get(key)
         if running is None:
             return await self._asked(key, load, entry)
@@ -73,15 +86,40 @@ class Memory(Generic[K, V]):
         except _GivenUp:
             return await self.get(key, load)
 
+    async def _overdue(self, key: K, load: Load[V], entry: _Entry[V], group: TaskGroup) -> V:
+        """What the source says, if it does so soon; else what it said last, while it is asked beside."""
+        if key not in self._asking:
+            group.start_soon(self._beside, key, load, entry)
+            await asyncio.sleep(0)  # it begins
+        running = self._asking.get(key)
+        if running is None:  # it has ended already
+            return await (
+                self._asked(key, load, entry) if self._known.get(key) is entry else self.get(key, load)
+            )
+        await asyncio.wait([running], timeout=self._patience)
+        if not running.done():
+            entry.renew, entry.until = inf, self._now() + self._ttl
+            return entry.value
+        try:
+            return running.result()
+        except _GivenUp:
+            return await self.get(key, load)
+
+    async def _beside(self, key: K, load: Load[V], entry: _Entry[V]) -> None:
+        if key not in self._asking:
+            with suppress(Exception):  # whoever waits for it meets the error
+                await self._asked(key, load, entry)
+
     async def keep_fresh(self) -> None:
         """Renew what is in use, until cancelled."""
         self._renewing = True
         try:
             async with anyio.create_task_group() as group:
+                self._group = group
                 for _ in range(RENEWED_AT_ONCE):
                     group.start_soon(self._renew)
         finally:
-            self._renewing = False
+            self._renewing, self._group = False, None
 
     async def _renew(self) -> None:
         while True:

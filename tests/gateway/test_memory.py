@@ -197,6 +197,83 @@ async def test_a_renewal_that_is_overtaken_by_a_change_is_not_kept() -> None:
         group.cancel_scope.cancel()
 
 
+async def test_a_source_that_hangs_holds_up_nobody_who_was_known_before() -> None:
+    source, clock = Source(), Clock()
+    memory: Memory[str, int] = Memory(ttl=10.0, now=clock, stale=100.0, patience=0.01)
+    async with anyio.create_task_group() as group:
+        group.start_soon(memory.keep_fresh)
+        await anyio.wait_all_tasks_blocked()
+        assert await memory.get("k", source.load) == 1
+        source.wait = 3600.0
+        for clock.now in (20.0, 29.0, 31.0, 50.0):
+            with anyio.fail_after(5):
+                assert await memory.get("k", source.load) == 1
+        assert source.asked == 2  # it is being asked all the time, once
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as many:
+                clock.now = 70.0
+                for _ in range(20):
+                    many.start_soon(memory.get, "k", source.load)
+        assert source.asked == 2
+        clock.now = 101.0
+        with anyio.move_on_after(0.05) as waits:  # by now it is too old to be believed
+            await memory.get("k", source.load)
+        assert waits.cancelled_caught
+        group.cancel_scope.cancel()
+
+
+async def test_a_source_that_comes_back_is_believed_at_once() -> None:
+    clock, answers = Clock(), anyio.Event()
+    memory: Memory[str, int] = Memory(ttl=10.0, now=clock, patience=0.01)
+
+    async def slow() -> int:
+        await answers.wait()
+        return 2
+
+    async def first() -> int:
+        return 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(memory.keep_fresh)
+        await anyio.wait_all_tasks_blocked()
+        assert await memory.get("k", first) == 1
+        clock.now = 20.0
+        assert await memory.get("k", slow) == 1
+        answers.set()
+        await anyio.wait_all_tasks_blocked()
+        assert await memory.get("k", slow) == 2
+        group.cancel_scope.cancel()
+
+
+async def test_what_is_overdue_is_what_the_source_says_where_that_answers() -> None:
+    source, clock = Source(), Clock()
+    memory: Memory[str, int] = Memory(ttl=10.0, now=clock)
+
+    async def broken() -> int:
+        raise ZeroDivisionError
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(memory.keep_fresh)
+        await anyio.wait_all_tasks_blocked()
+        assert await memory.get("k", source.load) == 1
+        clock.now, source.wait = 20.0, 0.01
+        found: list[int] = []
+
+        async def ask() -> None:
+            found.append(await memory.get("k", source.load))
+
+        async with anyio.create_task_group() as many:
+            for _ in range(5):
+                many.start_soon(ask)
+        assert (found, source.asked) == ([2] * 5, 2)
+        clock.now = 40.0
+        with pytest.raises(ZeroDivisionError):
+            await memory.get("k", broken)
+        group.cancel_scope.cancel()
+    clock.now, source.wait = 60.0, 0.0
+    assert await memory.get("k", source.load) == 3  # nobody renews any more
+
+
 async def test_the_oldest_go_first() -> None:
     source, clock = Source(), Clock()
     memory: Memory[int, int] = Memory(ttl=10.0, now=clock, size=2)
