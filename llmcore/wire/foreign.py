@@ -54,6 +54,7 @@ TO_RESPONSES: frozenset[str] = CHAT_COMPLETIONS - {
     "stream_options",
     "top_logprobs",
     "user",
+    "verbosity",
 }
 
 

@@ -6,7 +6,7 @@ calls that it led to; `extra` may say otherwise. Source: the OpenAI OpenAPI spec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmcore.errors import UnsupportedFeatureError
@@ -63,7 +63,17 @@ def response_body(
             body["include"] = [SEALED]
     if stream:
         body["stream"] = True
-    return merged(body, native(request.extra, TO_RESPONSES, warnings))
+    return merged(body, _own(native(request.extra, TO_RESPONSES, warnings)))
+
+
+def _own(extra: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`verbosity`, a field of its own in chat completions, stands beside the format of the text here."""
+    if "verbosity" not in extra:
+        return extra
+    rest = {name: value for name, value in extra.items() if name != "verbosity"}
+    told = rest.get("text")
+    text = told if isinstance(told, Mapping) else {}
+    return {**rest, "text": {"verbosity": extra["verbosity"], **text}}
 
 
 def _is_stored(wire: ResponsesWire, request: GenerationRequest) -> bool:

@@ -136,6 +136,13 @@ def test_extra_is_laid_over_everything() -> None:
 # ------------------------------------------------------------------------------------------------ messages
 
 
+def test_verbosity_stands_beside_the_format() -> None:
+    assert sent(extra={"verbosity": "low"})["text"] == {"verbosity": "low"}
+    both = sent(extra={"verbosity": "low", "text": {"tone": "x"}}, response_format="json")
+    assert both["text"] == {"format": {"type": "json_object"}, "verbosity": "low", "tone": "x"}
+    assert warned(extra={"verbosity": "low"}) == []
+
+
 def test_a_limit_below_the_least_is_raised() -> None:
     assert sent(max_tokens=1)["max_output_tokens"] == sent(max_tokens=16)["max_output_tokens"] == 16
     assert warned(max_tokens=1) == ["max_tokens"]

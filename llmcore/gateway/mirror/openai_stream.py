@@ -9,6 +9,7 @@ from typing import Any
 
 from llmcore.errors import StreamInterruptedError
 from llmcore.gateway.mirror.base import Asked, Failure
+from llmcore.gateway.mirror.block_stream import TAKEN_BACK
 from llmcore.gateway.mirror.errors import fault_of, openai_object
 from llmcore.gateway.mirror.openai_chat_encode import (
     finish_word,
@@ -197,10 +198,7 @@ class ChatEventEncoder:
         """Silent while nothing was seen. Raises StreamInterruptedError where text would have to be taken back."""
         if self._visible:
             raise StreamInterruptedError(
-                "the answer broke off, and another provider began it anew; this wire cannot take back what was sent",
-                provider=event.provider,
-                model=event.model,
-                phase="stream",
+                TAKEN_BACK, provider=event.provider, model=event.model, phase="stream"
             )
         if event.model is not None:
             self._prepare(event.model)

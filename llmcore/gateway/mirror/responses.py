@@ -50,17 +50,12 @@ _ECHOED = frozenset(
             "metadata",
             "user",
         ),
-        *(
-            "truncation",
-            "service_tier",
-            "safety_identifier",
-            "prompt_cache_key",
-            "max_tool_calls",
-            "top_logprobs",
-        ),
-        *("tools", "tool_choice", "parallel_tool_calls"),
+        *("truncation", "safety_identifier", "prompt_cache_key", "max_tool_calls", "tools", "tool_choice"),
+        "parallel_tool_calls",
     }
 )
+"""What an answer repeats of its request."""
+
 _KNOWN = frozenset(
     {
         *("model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "temperature"),
@@ -78,6 +73,7 @@ _PASSED: dict[str, Callable[[object, str], object]] = {
 }
 """What goes on as `extra`: chat completions have the same fields, and other dialects say that they do not."""
 
+_PASSING = frozenset({*_PASSED, "text"})
 _PLAIN = _KNOWN.difference(_REFUSED, ("store", "truncation", "include"))
 _ALL = _KNOWN.union(_HERE_ONLY, _PASSED, ("top_logprobs",))
 _TOOL = frozenset({"type", "name", "description", "parameters", "strict", "cache_control"})
@@ -168,7 +164,7 @@ def _request(body: Mapping[str, Any], lost: Lost) -> GenerationRequest:
         response_format=_format(read.obj(body, "text") or _EMPTY, lost),
         reasoning=_reasoning(read.obj(body, "reasoning") or _EMPTY, lost),
         metadata=_metadata(body),
-        extra=_EMPTY if _PASSED.keys().isdisjoint(body) else _passed(body),
+        extra=_EMPTY if _PASSING.isdisjoint(body) else _passed(body),
     )
 
 
@@ -176,6 +172,9 @@ def _passed(body: Mapping[str, Any]) -> dict[str, Any]:
     found = {key: body[key] for key in _PASSED if body.get(key) not in (None, "auto")}
     for key, value in found.items():
         _PASSED[key](value, key)
+    verbosity = read.string(read.obj(body, "text") or _EMPTY, "verbosity", "text")
+    if verbosity not in (None, "medium"):
+        found["verbosity"] = verbosity
     return found
 
 
@@ -240,8 +239,6 @@ def _function_name(value: dict[str, Any], at: str) -> str:
 
 def _format(text: Mapping[str, Any], lost: Lost) -> ResponseFormat | None:
     lost.others(text, _TEXT, "text")
-    if read.string(text, "verbosity", "text") not in {None, "medium"}:
-        lost.note("text.verbosity")
     given, at = read.obj(text, "format", "text"), "text.format"
     if given is None:
         return None

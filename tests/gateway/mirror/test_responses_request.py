@@ -214,7 +214,7 @@ def test_limits_reasoning_and_metadata() -> None:
         ({"store": True}, ["store"]),
         ({"truncation": "auto"}, ["truncation"]),
         ({"include": ["message.output_text.logprobs"]}, ["include"]),
-        ({"text": {"verbosity": "low"}}, ["text.verbosity"]),
+        ({"text": {"verbosity": "low", "tone": "kind"}}, ["text.tone"]),
         ({"reasoning": {"effort": "low", "summary": "auto"}}, ["reasoning.summary"]),
         ({"moderation": {"model": "m"}, "brand_new": 1}, ["moderation", "brand_new"]),
         ({"top_logprobs": 2}, ["top_logprobs"]),
@@ -259,8 +259,14 @@ def test_tiers_and_hints_for_caches_go_on() -> None:
     }
     assert asked(**passed).extra == passed
     assert warned(**passed) == []
-    assert asked(service_tier="auto", prompt_cache_key=None).extra == {}
-    for name, value in (("service_tier", 1), ("prompt_cache_key", []), ("prompt_cache_options", "k")):
+    assert asked(service_tier="auto", prompt_cache_key=None, text={"verbosity": "medium"}).extra == {}
+    assert asked(text={"verbosity": "low"}).extra == {"verbosity": "low"}
+    for name, value in (
+        ("service_tier", 1),
+        ("prompt_cache_key", []),
+        ("prompt_cache_options", "k"),
+        ("text", "k"),
+    ):
         with pytest.raises(BadRequest) as caught:
             asked(**{name: value})
         assert caught.value.param == name
