@@ -92,10 +92,12 @@ class Keyboard:
         active = f"{selector}-options [aria-selected=true]"
         for _ in range(FARTHEST):
             self.page.keyboard.press("ArrowDown")
-            self.page.wait_for_selector(active)
-            if name in self.page.inner_text(active):
+            marked = self.page.locator(active).all_inner_texts()
+            if any(name in one for one in marked):
                 self.page.keyboard.press("Enter")
                 return
+            if not marked:
+                self.page.wait_for_timeout(50)
         msg = f"{name} is not in the list of {selector}"
         raise AssertionError(msg)
 

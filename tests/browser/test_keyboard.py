@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Open
+from tests.browser.conftest import NARROW, Open
 
 OUTLINE = "() => { const s = getComputedStyle(document.activeElement); return s.outlineStyle + ' ' + s.outlineWidth }"
 FOCUSED = "() => document.activeElement.id || document.activeElement.textContent.trim()"
@@ -80,3 +80,35 @@ def test_a_key_is_made_and_revoked(admin: Open) -> None:
 def press(page: Any, selector: str, key: str) -> None:
     page.focus(selector)
     page.keyboard.press(key)
+
+
+def test_nothing_moves_for_who_wants_no_motion(admin: Open) -> None:
+    page = admin("/keys")
+    page.evaluate("document.querySelector('#create').setAttribute('aria-busy', 'true')")
+    moving = "() => getComputedStyle(document.querySelector('#create'), '::after').animationName"
+    assert page.evaluate(moving) == "turn"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(moving) == "none"
+
+
+def test_a_menu_is_closed_by_escape(admin: Open) -> None:
+    page = admin("/status", size=NARROW)
+    press(page, "#menu", "Enter")
+    assert page.get_attribute("#menu", "aria-expanded") == "true"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    assert page.get_attribute("#menu", "aria-expanded") == "false"
+    assert page.evaluate("document.activeElement.id") == "menu"
+
+
+def test_the_mark_stays_where_it_is_while_the_list_is_asked_for_again(admin: Open) -> None:
+    page = admin("/settings")
+    page.wait_for_selector("#model-hint:has-text('known')")
+    page.focus("#model")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    marked = page.inner_text("#model-options [aria-selected=true] bdi >> nth=0")
+    with page.expect_response("**/api/settings/llm/models**"):
+        page.evaluate("document.querySelector('#refresh-models').click()")
+    page.wait_for_timeout(100)
+    assert page.inner_text("#model-options [aria-selected=true] bdi >> nth=0") == marked

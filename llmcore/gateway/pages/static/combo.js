@@ -10,6 +10,8 @@ export class Combo {
     this.field = field;
     this.list = $(`[id="${field.getAttribute("aria-controls")}"]`);
     this.models = [];
+    this.shown = [];
+    this.typed = "";
     this.active = -1;
     this.onpick = onpick;
     this.only = only;
@@ -25,10 +27,14 @@ export class Combo {
     this.models = models.filter(this.only);
     this.why = why;
     this.several = new Set(this.models.map((model) => model.provider)).size > 1;
-    if (!this.list.hidden) this.open(this.field.value);
+    if (this.list.hidden) return;
+    const marked = this.shown[this.active]?.id;
+    this.open(this.typed);
+    if (marked) this.mark(this.shown.findIndex((model) => model.id === marked));
   }
 
   open(typed) {
+    this.typed = typed;
     const wanted = typed.trim().toLowerCase();
     this.shown = this.models.filter((model) => `${model.id} ${model.display_name ?? ""}`.toLowerCase().includes(wanted)).slice(0, MOST);
     if (!this.models.length && !this.why) return this.close();
