@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -111,38 +111,61 @@ async def read_body(head: Head, receive: Receive, limit: int, seconds: float) ->
     said = head.get(b"content-length")
     if said is not None and said.isdigit() and (len(said) > 15 or int(said) > limit):
         raise _too_large(limit)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    if not message.get("more_body", False):
-        if len(body) > limit:
-            raise _too_large(limit)
-        return body
+    steps, message, waiting = receive().__await__(), None, None
+    try:
+        waiting = next(steps)
+    except StopIteration as done:  # it is there already, as nearly always: then no clock is needed
+        message = done.value
+        if not message.get("more_body", False):
+            return _joined([message], limit)
     try:
         async with asyncio.timeout(seconds):
-            return await _rest(body, receive, limit)
+            first = await _Begun(steps, waiting) if message is None else message
+            return await _rest(first, receive, limit)
     except TimeoutError:
         raise BadRequest(
             "the request's body did not arrive in time", status=408, code="request_timeout"
         ) from None
 
 
-async def _rest(first: bytes, receive: Receive, limit: int) -> bytes:
-    pieces, size, more = [first], len(first), True
-    while more:
-        if size > limit:
-            raise _too_large(limit)
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        piece = message.get("body", b"")
-        pieces.append(piece)
-        size += len(piece)
-        more = message.get("more_body", False)
-    if size > limit:
+class _Begun:
+    """What waits already for `waiting`, to be awaited to its end."""
+
+    def __init__(self, steps: Generator[Any, Any, Message], waiting: Any) -> None:
+        self._steps = steps
+        self._waiting = waiting
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        steps, waiting = self._steps, self._waiting
+        try:
+            while True:
+                try:
+                    sent = yield waiting
+                except BaseException as error:  # noqa: BLE001 - it is for whoever waits
+                    waiting = steps.throw(error)
+                else:
+                    waiting = steps.send(sent)
+        except StopIteration as done:
+            message: Message = done.value
+            return message
+
+
+async def _rest(first: Message, receive: Receive, limit: int) -> bytes:
+    messages, size = [first], len(first.get("body", b""))
+    while messages[-1].get("more_body", False) and size <= limit:
+        messages.append(await receive())
+        size += len(messages[-1].get("body", b""))
+    return _joined(messages, limit)
+
+
+def _joined(messages: list[Message], limit: int) -> bytes:
+    """The bytes in all of them. Raises TooLarge, ClientGone."""
+    if messages[-1]["type"] == "http.disconnect":
+        raise ClientGone
+    body = b"".join([message.get("body", b"") for message in messages])
+    if len(body) > limit:
         raise _too_large(limit)
-    return b"".join(pieces)
+    return body
 
 
 def _too_large(limit: int) -> TooLarge:

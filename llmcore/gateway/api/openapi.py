@@ -59,7 +59,8 @@ _CALL_PARAMETERS: dict[str, Schema] = {
     "x-llmcore-session": told(TEXT, "A session (`/api/sessions`), which says who answers."),
     "x-llmcore-agent": told(TEXT, "An agent of that session."),
     "x-request-timeout-ms": told(
-        {"type": "string", "pattern": "^[1-9][0-9]{0,11}$"}, "When the answer is of no use any more."
+        {"type": "string", "pattern": "^0*[1-9][0-9]*$", "maxLength": 12},
+        "When the answer is of no use any more.",
     ),
     "idempotency-key": told(
         {"type": "string", "pattern": "^[!-~]{1,255}$"},
