@@ -29,7 +29,9 @@ def check(llmcore: Llmcore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     def call(table: str) -> list[str]:
         path = tmp_path / "c.toml"
-        path.write_text(f'[[llm.providers]]\nname = "a"\nprovider = "ollama"\ntext_model = "m"\n[gateway]\n{table}\n')
+        path.write_text(
+            f'[[llm.providers]]\nname = "a"\nprovider = "ollama"\ntext_model = "m"\n[gateway]\n{table}\n'
+        )
         before = sorted(tmp_path.rglob("*"))
         done = llmcore("check", str(path))
         assert sorted(tmp_path.rglob("*")) == before, "it has made something"

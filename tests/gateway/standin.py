@@ -122,7 +122,9 @@ class Backend:
         return self.price_usd
 
     def facts(self, model: ModelInfo, kind: str, provider: str | None = None) -> ModelFacts:
-        can = {name: None if model.capabilities is None else name in model.capabilities for name in CAPABILITIES}
+        can = {
+            name: None if model.capabilities is None else name in model.capabilities for name in CAPABILITIES
+        }
         price = self.price(kind, model.id)
         return ModelFacts(model.display_name, model.context_window, model.max_output_tokens, can, price)
 
