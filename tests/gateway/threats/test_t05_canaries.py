@@ -246,13 +246,19 @@ async def misused(on: Ground, found: list[str], monkeypatch: pytest.MonkeyPatch)
         for said in (PASSWORD, PASSWORD + "x"):
             reply = await http.post("/api/sign-in", json={"name": "alice", "password": said})
             found += leaks("sign-in", reply.text, KEYS)
-        for bad in ({"name": "alice", "password": [PASSWORD]}, {"password": PASSWORD}, {"token": PASSWORD}):
+        odd: list[dict[str, Any]] = [
+            {"name": "alice", "password": [PASSWORD]},
+            {"password": PASSWORD},
+            {"token": PASSWORD},
+        ]
+        for bad in odd:
             reply = await http.post("/api/sign-in", json=bad)
             found += leaks("sign-in", reply.text, KEYS)
-        for header in (
+        headers: list[dict[str, str]] = [
             {"authorization": f"Bearer {OWN_KEY}"},
             {"x-api-key": OWN_KEY, "x-goog-api-key": OWN_KEY},
-        ):
+        ]
+        for header in headers:
             reply = await http.post("/v1/chat/completions", json={"messages": PROMPT}, headers=header)
             found += leaks("bad key", reply.text + repr(reply.headers), {**KEYS, **TEXTS})
     async with on.http("bob") as http:
@@ -271,7 +277,7 @@ async def misused(on: Ground, found: list[str], monkeypatch: pytest.MonkeyPatch)
         for place, name in ((OpenAIChatMirror, "encode_response"), (OpenAIChatMirror, "decode_request")):
             monkeypatch.setattr(place, name, bug)
             for client in (http, other):
-                body = {"model": "m", "messages": [{"role": "user", "content": PROMPT}]}
+                body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": PROMPT}]}
                 reply = await client.post("/v1/chat/completions", json=body)
                 assert reply.status_code == 500
                 found += leaks("fault", reply.text, {**KEYS, **TEXTS})
