@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llmcore._version import __version__
+from llmcore.gateway.access.idempotency import LONGEST
 from llmcore.gateway.access.policy import Access
 from llmcore.gateway.api.anthropic_schemas import ANTHROPIC_ERROR
 from llmcore.gateway.api.openai_schemas import OPENAI_ERROR
@@ -63,7 +64,7 @@ _CALL_PARAMETERS: dict[str, Schema] = {
         "When the answer is of no use any more.",
     ),
     "idempotency-key": told(
-        {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": LONGEST},
         "A repeated whole request gets the answer that was given.",
     ),
 }
