@@ -25,6 +25,7 @@ WANTED = frozenset(
         b"authorization",
         b"x-api-key",
         b"x-goog-api-key",
+        b"anthropic-version",
         b"content-length",
         b"content-encoding",
         b"content-type",

@@ -13,9 +13,13 @@ from llmcore.gateway.api.services import Services
 from llmcore.gateway.api.table import Route
 from llmcore.gateway.catalogue import Listed, Needs, aliases, recommended
 from llmcore.gateway.errors import BadRequest, NotFound
+from llmcore.gateway.mirror import anthropic_models
 from llmcore.gateway.mirror.openai_models import encode_model, encode_models
 from llmcore.gateway.speeds import Speeds, entries_of
 from llmcore.types import ModelInfo
+
+_ANTHROPIC = b"anthropic-version"
+"""The header by which Anthropic's clients are known on a path that both wires have."""
 
 
 class ModelsApi:
@@ -60,14 +64,18 @@ class ModelsApi:
         )
 
     async def all(self, context: Context) -> Reply:
-        created = int(self._services.desk.wall())
-        return Reply(encode_models(await self._allowed(context.principal), created=created))
+        models = await self._allowed(context.principal)
+        if context.head.get(_ANTHROPIC) is not None:
+            return Reply(anthropic_models.encode_models(models))
+        return Reply(encode_models(models, created=int(self._services.desk.wall())))
 
     async def one(self, context: Context) -> Reply:
         wanted = context.params["id"]
         for model in (*await self._allowed(context.principal), *(await self._listed()).models):
             named = wanted in {model.id, f"{model.provider}/{model.id}"}
             if named and context.principal.may_use(model.id):
+                if context.head.get(_ANTHROPIC) is not None:
+                    return Reply(anthropic_models.encode_model(model))
                 return Reply(encode_model(model, created=int(self._services.desk.wall())))
         raise NotFound(f"there is no model {wanted[:120]!r} here", code="model_not_found", param="model")
 

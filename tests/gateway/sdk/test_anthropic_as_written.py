@@ -298,7 +298,10 @@ def test_the_request_id_is_where_the_sdk_looks_for_it(claude: anthropic.Anthropi
 
 
 def test_models_by_the_other_sdk(claude: anthropic.Anthropic) -> None:
-    assert "smart" in [model.id for model in claude.models.list()]
-    assert claude.models.retrieve("smart").id == "smart"
+    found = {model.id: model for model in claude.models.list()}
+    smart = claude.models.retrieve("smart")
+    assert found["smart"] == smart
+    assert (smart.type, smart.display_name, smart.lifecycle) == ("model", "smart", "active")
+    assert smart.created_at is not None
     with pytest.raises(anthropic.NotFoundError):
         claude.models.retrieve("no-such-model")
