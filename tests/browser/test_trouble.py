@@ -56,6 +56,20 @@ def test_who_is_signed_out_comes_back_to_the_page(admin: Open, gateway: Served) 
     page.wait_for_url(re.compile(r"/sign-in\?next=%2Fkeys$"))
 
 
+def test_t07_a_page_from_before_the_last_sign_in_asks_to_be_loaded_again(admin: Open) -> None:
+    page = admin("/keys", failing=(403,))
+    page.evaluate("document.body.dataset.csrf = 'of-another-session'")
+    page.click("#create")
+    page.fill("#name", "with an old token")
+    page.click("#key-save")
+    page.wait_for_selector("#key-problem.bad")
+    page.keyboard.press("Escape")
+    assert "signed in anew" in page.inner_text("#trouble")
+    page.click("#trouble >> text=Load the page again")
+    page.wait_for_load_state()
+    assert page.locator("tr:has-text('with an old token')").count() == 0
+
+
 def test_a_script_that_fails_is_not_silent(admin: Open) -> None:
     page = admin("/keys", size=NARROW)
     assert not page.is_visible("#trouble")
