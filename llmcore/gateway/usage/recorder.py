@@ -31,7 +31,7 @@ class Ledger(Protocol):
 class RecorderState:
     """How it goes. queued: not written yet; written, dropped, refused: since the start.
 
-    dropped: the oldest, as the queue was full. refused: rows that the database would not take. error: why nothing can be
+    dropped: the oldest, as the queue was full, and those that could not be written before the end. refused: rows that the database would not take. error: why nothing can be
     written now, None where all is well; since: monotonic seconds of the first failure.
     """
 
@@ -145,6 +145,8 @@ class Recorder:
             with anyio.move_on_after(self._grace, shield=True):
                 while self._queue and await self.flush():
                     pass
+            self._dropped += len(self._queue)  # nobody will write them
+            self._queue.clear()
             self._tell()
 
     def _tell(self) -> None:

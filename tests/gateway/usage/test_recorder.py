@@ -154,14 +154,15 @@ async def test_one_bad_row_does_not_hold_up_the_others() -> None:
     assert (recorder.state.refused, recorder.state.written, recorder.state.queued, lost) == (1, 7, 0, [1])
 
 
-async def test_a_database_that_hangs_cannot_hold_up_the_end() -> None:
-    ledger = Ledger()
+async def test_a_database_that_hangs_cannot_hold_up_the_end_and_what_is_lost_by_it_is_said() -> None:
+    ledger, lost = Ledger(), list[int]()
     ledger.hangs = True
-    async with Recorder(ledger, SystemClock(), every=0.001, grace=0.05) as recorder:
+    async with Recorder(ledger, SystemClock(), every=0.001, grace=0.05, on_lost=lost.append) as recorder:
         recorder.record(attempt())
         await ledger.asked.wait()
-    assert recorder.state.queued == 1
-    assert recorder.state.written == 0
+        recorder.record(attempt(1))
+    assert (recorder.state.queued, recorder.state.dropped, recorder.state.written) == (0, 2, 0)
+    assert lost == [2]
 
 
 @given(
