@@ -277,8 +277,8 @@ async def misused(on: Ground, found: list[str], monkeypatch: pytest.MonkeyPatch)
         for place, name in ((OpenAIChatMirror, "encode_response"), (OpenAIChatMirror, "decode_request")):
             monkeypatch.setattr(place, name, bug)
             for client in (http, other):
-                body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": PROMPT}]}
-                reply = await client.post("/v1/chat/completions", json=body)
+                asked: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": PROMPT}]}
+                reply = await client.post("/v1/chat/completions", json=asked)
                 assert reply.status_code == 500
                 found += leaks("fault", reply.text, {**KEYS, **TEXTS})
 
