@@ -24,6 +24,7 @@ MAX_FOUND = 1024
 """Models remembered; their names come from servers, so the memory for them is bounded."""
 
 _MILLION = Decimal(1_000_000)
+_ZERO = Decimal(0)
 
 
 def _as_decimal(value: Decimal | float | str | None) -> Decimal | None:
@@ -54,13 +55,17 @@ class Price:
             return None
         if usage.output_tokens and self.output is None:
             return None
-        cached = min(usage.cached_tokens or 0, usage.input_tokens)
-        fresh = min(usage.cache_write_tokens or 0, usage.input_tokens - cached)
-        total = self.input * (usage.input_tokens - cached - fresh)
-        total += (self.input if self.cached_input is None else self.cached_input) * cached
-        total += (self.input if self.cache_write is None else self.cache_write) * fresh
-        total += (self.output or 0) * (usage.output_tokens or 0)
+        total = self.input * usage.input_tokens + (self.output or 0) * (usage.output_tokens or 0)
+        if usage.cached_tokens or usage.cache_write_tokens:
+            total += self._of_cache(usage.input_tokens, usage)
         return total / _MILLION
+
+    def _of_cache(self, tokens: int, usage: Usage) -> Decimal:
+        """What those of the input `tokens` that the cache gave or took cost more than others (less than nothing, mostly)."""
+        cached = min(usage.cached_tokens or 0, tokens)
+        fresh = min(usage.cache_write_tokens or 0, tokens - cached)
+        more = _ZERO if self.cached_input is None else (self.cached_input - self.input) * cached
+        return more if self.cache_write is None else more + (self.cache_write - self.input) * fresh
 
 
 _SAME_NAME = (
@@ -109,6 +114,7 @@ class PriceBook:
         self.own: Mapping[str, Price] = own or {}
         self.mode: PriceSource = mode
         self._public: PublicPrices | None = None
+        self._own_found: dict[str | None, Price | None] = {}
 
     def cost(self, kind: str, model: str | None, usage: Usage) -> Decimal | None:
         """Dollars for one answer of a provider of that kind: the vendor's own figure, else by our price, else by the
@@ -118,12 +124,19 @@ class PriceBook:
             return usage.cost_usd
         if self.mode == "off":
             return None
-        if (price := own_price(self.own, model)) is not None:
+        if self.own and (price := self._own(model)) is not None:
             return price.cost(usage)
         vendor = _VENDORS.get(kind)
         if vendor is None or model is None or (public := self._loaded()) is None:
             return None
         return public.cost(usage, vendor, model)
+
+    def _own(self, model: str | None) -> Price | None:
+        if model not in self._own_found:
+            if len(self._own_found) >= MAX_FOUND:
+                self._own_found.clear()
+            self._own_found[model] = own_price(self.own, model)
+        return self._own_found[model]
 
     def _loaded(self) -> PublicPrices | None:
         if self._public is None and self.mode == "auto" and (listed := known()) is not None:
