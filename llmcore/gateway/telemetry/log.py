@@ -12,6 +12,15 @@ from llmcore.gateway.http import as_json
 from llmcore.secret import redact
 
 MAX_TEXT = 2000
+_CODES = (
+    range(0x7F, 0xA0),
+    range(0x200B, 0x2010),
+    range(0x2028, 0x202F),
+    range(0x2066, 0x206A),
+    (0x61C, 0xFEFF),
+)
+_UNSEEN = {code: f"\\u{code:04x}" for codes in _CODES for code in codes}
+"""What breaks lines for some readers, or turns their direction: escaped, though JSON would take it as it is."""
 
 
 class Log:
@@ -42,7 +51,8 @@ class Log:
             line.update(self._context())
         line.update({name: _shown(value) for name, value in fields.items() if value is not None})
         out = self._out or sys.stderr
-        out.write(as_json(line).decode() + "\n")
+        text = as_json(line).decode()
+        out.write((text if text.isascii() else text.translate(_UNSEEN)) + "\n")
         out.flush()
 
     def fault(self, error: BaseException, request_id: str, route: str) -> None:
