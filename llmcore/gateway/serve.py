@@ -57,7 +57,9 @@ SayError = Callable[..., ErrorAnswer]
 
 @define
 class Desk:
-    """What every call needs. now: monotonic seconds, wall: epoch seconds."""
+    """What every call needs. now: monotonic seconds, wall: epoch seconds. priced: set once prices are known; calls that
+    have a budget wait for it, None: they need not.
+    """
 
     config: GatewayConfig
     backend: Backend
@@ -71,6 +73,7 @@ class Desk:
     now: Callable[[], float]
     wall: Callable[[], float]
     tracing: Tracing | None = None
+    priced: asyncio.Event | None = None
     repeats: Repeats = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -242,6 +245,8 @@ class Endpoint:
             return
         tokens, cost = len(body) // CHARS_PER_TOKEN, 0
         if limits.budget_micros is not None:
+            if self.desk.priced is not None:
+                await self.desk.priced.wait()
             price = self.desk.backend.cost(model, Usage(tokens, output))
             cost = 0 if price is None else int(price * 1_000_000)
         want = Want(1, tokens + output, cost)

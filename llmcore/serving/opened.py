@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -109,7 +110,7 @@ async def opened(
             told = shared(config.redis_url, manager, services.desk.resolver, group)
             services.notes["shared_sessions"] = told
         if llm.prices == "auto":
-            group.start_soon(_warmed)
+            group.start_soon(_warmed, services.desk)
         made = None if pages is None else pages(services)
         yield Ready(create_app(config, all_routes(services), pages=made), services, config)
 
@@ -196,10 +197,14 @@ async def _closed(backend: ManagerBackend) -> None:
         await backend.aclose()
 
 
-async def _warmed() -> None:
+async def _warmed(desk: Desk) -> None:
     """Read the list of prices beside the first calls: it takes a third of a second, in a process of its own."""
-    if find_spec("genai_prices") is not None:
-        await anyio.to_thread.run_sync(partial(warm, apart=True))
+    priced = desk.priced = asyncio.Event()
+    try:
+        if find_spec("genai_prices") is not None:
+            await anyio.to_thread.run_sync(partial(warm, apart=True))
+    finally:
+        priced.set()
 
 
 def _left_out(system: SystemProviders) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from decimal import Decimal
 
 import pytest
 from attrs import evolve
@@ -224,3 +226,20 @@ async def test_a_cap_on_the_answer() -> None:
         unsaid = await http.post("/v1/chat/completions", json=question())
     assert (above.status_code, at.status_code, unsaid.status_code) == (400, 200, 200)
     assert on.provider().requests[-1].max_tokens == 100  # type: ignore[union-attr]
+
+
+async def test_a_call_with_a_budget_waits_until_prices_are_known() -> None:
+    on = stage(Answer("hello"), Answer("hello"), limits=Limits(budget_micros=1_000_000))
+    on.desk.priced = priced = asyncio.Event()
+    async with client(on) as http:
+        asked = asyncio.create_task(http.post("/v1/chat/completions", json=question()))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not asked.done()
+        assert not on.provider().requests
+        on.backend.price_usd = Decimal(2)
+        priced.set()
+        reply = await asked
+    assert reply.status_code == 429
+    assert reply.json()["error"]["code"] == "insufficient_quota"
+    assert not on.provider().requests
