@@ -21,17 +21,12 @@ from llmcore.gateway.api.table import Route
 JSON = "application/json"
 SSE = "text/event-stream"
 
-_SECURITY: dict[Access, list[dict[str, list[str]]]] = {
-    "open": [],
-    "inference": [{"bearer": []}, {"x-api-key": []}, {"x-goog-api-key": []}],
-    "account": [{"bearer": []}, {"x-api-key": []}, {"x-goog-api-key": []}, {"browser": []}],
-    "admin": [{"bearer": []}, {"x-api-key": []}, {"x-goog-api-key": []}, {"browser": []}],
-}
+_KEYS = ("bearer", "x-api-key", "x-goog-api-key")
 _WHO: dict[Access, str] = {
     "open": "Open to everybody.",
     "inference": "Needs a key with the scope `inference`.",
     "account": "Needs a key with the scope `account`, or a signed-in browser.",
-    "admin": "For administrators: a key with the scope `admin`, or a signed-in browser.",
+    "admin": "For administrators: a key with the scope `admin`, or their browser.",
 }
 _ABOUT = (
     "One address for every model: the OpenAI and Anthropic wires, and the gateway's own affairs. `/proxy/llm/v1/...` is"
@@ -113,7 +108,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "summary": route.summary,
         "description": _WHO[route.access],
         "tags": [route.tag or "gateway"],
-        "security": _SECURITY[route.access],
+        "security": _security(route),
         "parameters": [
             *_path_parameters(route),
             *_parameters("query", route.query),
@@ -127,6 +122,14 @@ def _operation(route: Route) -> dict[str, Any]:
             "content": _content(route.request),
         }
     return operation
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    """Any one of these."""
+    if route.access == "open":
+        return []
+    browser = route.cookies and route.access != "inference"
+    return [{name: []} for name in (*_KEYS, *(("browser",) if browser else ()))]
 
 
 _PLAIN = str.maketrans({"{": "", "}": "", ":": "_", ".": "_", "-": "_"})

@@ -110,4 +110,5 @@ class Services:
             path.split("/")[2] if path.count("/") > 1 else path.strip("/"),
             errors,
             events,
+            cookies=cookies,
         )

@@ -24,7 +24,7 @@ class Route:
     request, response: JSON schemas for the document; None where there is no body. query: a schema for each name that is
     known. status, media_type: of a good answer. errors: statuses that do not follow from the rest (`openapi.errors_of`).
     events: the schema of one server-sent event where the answer is, or may be, a stream of them. asks_model:
-    whether it is a model call, with all that can come of one.
+    whether it is a model call, with all that can come of one. cookies: whether a browser's session counts.
     """
 
     method: Method
@@ -42,6 +42,7 @@ class Route:
     errors: tuple[int, ...] = ()
     events: Schema | None = field(default=None, repr=False)
     asks_model: bool = False
+    cookies: bool = True
 
     @property
     def shown_path(self) -> str:

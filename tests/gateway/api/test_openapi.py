@@ -260,3 +260,20 @@ def test_streams_that_fail_before_and_after_they_began_are_as_told(
             for model in ("nobody/x", "openai/sim-model"):
                 reply = http.post(path, json={**asked, "model": model})
                 check_answer(told, told["paths"][path]["post"], reply)
+
+
+def test_a_signed_in_browser_is_taken_where_the_document_says_so(
+    served: Outside, told: dict[str, Any]
+) -> None:
+    with served.http(served.admin) as http:
+        me = http.get("/api/me").json()["user"]["id"]
+        token = http.post(f"/api/users/{me}/link").json()["token"]
+    with served.http(served.nobody) as browser:
+        csrf = browser.post("/api/sign-in", json={"token": token}).json()["csrf"]
+        ours = {"origin": served.url, "sec-fetch-site": "same-origin", "x-csrf-token": csrf}
+        for method, path, operation in operations(told):
+            if not operation["security"] or path in {"/api/sign-out", "/api/v1/llm/status/events"}:
+                continue
+            address = path.replace("{id}", "x").replace("{name}", "x")
+            reply = browser.request(method, address, json={}, headers=ours)
+            assert (reply.status_code != 401) is ({"browser": []} in operation["security"]), (method, path)
