@@ -229,6 +229,8 @@ async def walked(on: Ground, mirror: Mirror, found: list[str]) -> int:
             async with anyio.create_task_group() as group:
                 for who, path, body in (*requests(False), *requests(True)):
                     group.start_soon(ask, clients[who], path, body)
+            for path in ("/api/v1/llm/status", "/api/providers"):  # what the last failure left
+                found += leaks(f"{mode} {path}", (await admin.get(path)).text, {**secrets, **TEXTS})
             for path in ("/v1/models", "/api/settings/llm/models?refresh=1", "/api/models?refresh=1"):
                 if mode == "never":  # a list has no deadline of the client's
                     continue
