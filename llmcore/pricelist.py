@@ -135,6 +135,8 @@ def known() -> PriceList | None:
 def _written_apart() -> bytes | None:
     import subprocess
 
+    if not sys.executable:
+        return None
     command = [sys.executable, "-m", "llmcore.pricelist"]
     try:
         done = subprocess.run(  # noqa: S603 - our own module, by our own interpreter
