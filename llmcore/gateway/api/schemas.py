@@ -191,7 +191,7 @@ TEST_RESULT = whole(
     models=a_list(TEXT),
     at=MOMENT,
 )
-SETTINGS_STATUS = {
+SETTINGS_STATUS: Schema = {
     **of(("settings", "from", "tests")),
     "properties": {
         "settings": SETTINGS,
