@@ -97,7 +97,7 @@ def settings(walk: Walk) -> None:
     hands.choose("#provider", "secondary")
     hands.pick("#model", "claude")
     assert "claude" in page.input_value("#model")
-    assert "per million tokens" in page.inner_text("#model-hint")
+    priced(walk)
 
     hands.choose("#provider", "vllm")
     assert page.input_value("#model") == "", "the models follow the provider"
@@ -130,6 +130,16 @@ def settings(walk: Walk) -> None:
     assert shown == f"…{walk.demo.vllm_key[-4:]} is stored; empty keeps it"
     assert walk.demo.vllm_key not in page.content()
     assert "Connected" in page.inner_text("#tested"), "the last test is remembered"
+
+
+def priced(walk: Walk) -> None:
+    """The list of prices is read beside the first calls; until then a price is unknown."""
+    for _ in range(40):
+        if "per million tokens" in walk.page.inner_text("#model-hint"):
+            break
+        walk.page.wait_for_timeout(250)
+        walk.hands.press("#refresh-models")
+    assert "per million tokens" in walk.page.inner_text("#model-hint")
 
 
 def playground(walk: Walk) -> None:
