@@ -123,7 +123,8 @@ def test_a_process_that_is_killed_takes_nothing_from_the_limit_but_what_it_used(
     one.kill()
     other.wait_until(full)
     used = one.last.granted + other.last.granted
-    assert RPM * 0.85 <= used <= RPM  # its advance, and what it could not say any more, is lost for a minute
+    # its advance is lost for a minute, and what it granted after the last line that it printed is not seen here
+    assert RPM * 0.5 <= used <= RPM
     third = spenders()
     third.wait_until(full)
     assert one.last.granted + other.last.granted + third.last.granted <= RPM
