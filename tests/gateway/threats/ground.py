@@ -237,9 +237,10 @@ async def ground(
     config: GatewayConfig | None = None,
     fallback: FallbackConfig | None = None,
     source: str | None = None,
+    key_cache: float = 0.0,
 ) -> AsyncIterator[Ground]:
     """An opened gateway with "admin", "alice" and "bob"; a database and a master key of its own in `path`."""
-    config = evolve(config or GatewayConfig(), data_dir=str(path), key_cache=0.0, log_level="debug")
+    config = evolve(config or GatewayConfig(), data_dir=str(path), key_cache=key_cache, log_level="debug")
     llm = LlmConfig(providers, fallback or FallbackConfig(max_retries=0, retry_delay_ms=1), prices="off")
     async with AsyncExitStack() as stack:
         ready = await stack.enter_async_context(opened(config, llm, {}, source=source))

@@ -128,6 +128,31 @@ async def test_t14_no_page_shows_anothers_things(tmp_path: Path) -> None:
                 assert CANARY in hers  # the look-out is one
 
 
+async def test_t14_what_is_remembered_is_remembered_for_its_tenant(tmp_path: Path) -> None:
+    """Session, settings and key of alice are in memory, as they are while she is at work; bob asks with the same names."""
+    async with upstream() as server:
+        config = GatewayConfig(local_servers=(f"127.0.0.1:{server.port}",), users_set_base_url=True)
+        async with ground(tmp_path, provider("a", server), config=config, key_cache=60.0) as on:
+            ids = await furnished(on, server.url)
+            headers = {"x-llmcore-session": ids["session"]}
+            async with on.http("alice") as alice, on.http("bob") as bob:
+                for http, status in ((alice, 200), (bob, 404), (alice, 200), (bob, 404)):
+                    reply = await http.post("/v1/chat/completions", json=question(), headers=headers)
+                    assert reply.status_code == status
+                server.seen.clear()
+                assert (await alice.post("/v1/chat/completions", json=question())).status_code == 200
+                assert (await bob.post("/v1/chat/completions", json=question())).status_code == 200
+                keys = [seen.header("authorization") for seen in server.seen]
+                assert keys == [f"Bearer sk-{CANARY}", "Bearer sk-of-the-operator-42"]
+                for path in (
+                    "/v1/models",
+                    "/api/settings/llm/models",
+                    "/api/models",
+                    "/api/settings/llm/status",
+                ):
+                    assert CANARY not in (await bob.get(path)).text, path
+
+
 def echo(seen: Seen) -> bytes:
     """What was asked, and a cookie by which the asker would be known again."""
     text = seen.json["messages"][-1]["content"]
