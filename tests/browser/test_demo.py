@@ -158,6 +158,7 @@ def playground(walk: Walk) -> None:
     assert page.inner_text("#heard").startswith("Answer by vllm (own): ")
     for name in ("secondary", "primary"):
         hands.choose("#provider", name)
+        assert page.get_attribute("#model", "placeholder") == "its default"
         asked(walk, f"And what do you say, {name}?")
         told = page.inner_text(f"{LAST} >> .told")
         assert told.startswith(name)

@@ -234,8 +234,10 @@ $("#anew").addEventListener("click", () => {
   turns.replaceChildren(el("div", { class: "empty", id: "nothing" }, el("strong", {}, "A new conversation"), el("span", {}, "Nothing of the one before is sent any more.")));
   prompt.focus();
 });
+const mine = model.placeholder;
 provider.addEventListener("change", () => {
   model.value = "";
+  model.placeholder = provider.value ? "its default" : mine;
   offer();
 });
 addEventListener("pagehide", forget);
