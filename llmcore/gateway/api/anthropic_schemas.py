@@ -137,6 +137,22 @@ MESSAGES_ANSWER = whole(
     stop_details=null(ANY),
     usage=_MESSAGES_USAGE,
 )
+VERSION = {
+    "anthropic-version": told(
+        {**TEXT, "examples": ["2023-06-01"]}, "Where it is sent, the answer has Anthropic's form."
+    )
+}
+MODEL = whole(
+    type={"const": "model"},
+    id=TEXT,
+    display_name=TEXT,
+    created_at={"type": "string", "format": "date-time"},
+    lifecycle=TEXT,
+    max_input_tokens=null(COUNT),
+    max_tokens=null(COUNT),
+    capabilities=null(ANY),
+)
+MODELS = whole(data=a_list(MODEL), has_more=YES, first_id=null(TEXT), last_id=null(TEXT))
 ANTHROPIC_ERROR = whole(
     type={"const": "error"},
     error=of(

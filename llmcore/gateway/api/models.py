@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from llmcore.config import CAPABILITIES
 from llmcore.gateway.access.principal import Principal
-from llmcore.gateway.api import openai_schemas, schemas
+from llmcore.gateway.api import anthropic_schemas, openai_schemas, schemas
 from llmcore.gateway.api.fields import flag
 from llmcore.gateway.api.frame import Context, Reply
 from llmcore.gateway.api.services import Services
@@ -34,12 +34,14 @@ class ModelsApi:
         return (
             route(
                 *("GET", "/v1/models", "inference", "models", "Models that may be asked.", self.all),
-                response=openai_schemas.MODELS,
+                response=schemas.either(openai_schemas.MODELS, anthropic_schemas.MODELS),
+                headers=anthropic_schemas.VERSION,
                 cookies=False,
             ),
             route(
                 *("GET", "/v1/models/{id:path}", "inference", "model", "One of them.", self.one),
-                response=openai_schemas.MODEL,
+                response=schemas.either(openai_schemas.MODEL, anthropic_schemas.MODEL),
+                headers=anthropic_schemas.VERSION,
                 cookies=False,
             ),
             route(

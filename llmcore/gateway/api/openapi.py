@@ -162,7 +162,7 @@ def _parameters(place: str, schemas: Mapping[str, Mapping[str, Any]]) -> list[di
 
 
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
-    return _parameters("header", _CALL_PARAMETERS) if route.asks_model else []
+    return _parameters("header", {**(_CALL_PARAMETERS if route.asks_model else {}), **route.headers})
 
 
 def _responses(route: Route) -> dict[str, Any]:

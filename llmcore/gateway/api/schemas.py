@@ -45,6 +45,11 @@ def null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+def either(*forms: Schema) -> Schema:
+    """One of these forms."""
+    return {"anyOf": list(forms)}
+
+
 def of(required: tuple[str, ...] = (), /, **members: Schema) -> Schema:
     """An object with these members."""
     return {"type": "object", "properties": members, "required": list(required)}

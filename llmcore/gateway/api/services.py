@@ -90,6 +90,7 @@ class Services:
         limit: int = BODY_LIMIT,
         errors: tuple[int, ...] = (),
         events: Schema | None = None,
+        headers: Mapping[str, Schema] = NO_QUERY,
     ) -> Route:
         """One endpoint in its frame, as a row of the table."""
         reads = request is not None
@@ -111,4 +112,5 @@ class Services:
             errors,
             events,
             cookies=cookies,
+            headers=headers,
         )

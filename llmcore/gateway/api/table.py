@@ -25,6 +25,7 @@ class Route:
     known. status, media_type: of a good answer. errors: statuses that do not follow from the rest (`openapi.errors_of`).
     events: the schema of one server-sent event where the answer is, or may be, a stream of them. asks_model:
     whether it is a model call, with all that can come of one. cookies: whether a browser's session counts.
+    headers: a schema for each header of the request that changes the answer, beside those of all model calls.
     """
 
     method: Method
@@ -43,6 +44,7 @@ class Route:
     events: Schema | None = field(default=None, repr=False)
     asks_model: bool = False
     cookies: bool = True
+    headers: Mapping[str, Schema] = field(factory=dict, repr=False)
 
     @property
     def shown_path(self) -> str:

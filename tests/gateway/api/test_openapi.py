@@ -222,6 +222,18 @@ def test_what_is_read_is_as_told(served: Outside, told: dict[str, Any]) -> None:
                 check_answer(told, operation, reply)
 
 
+def test_models_are_told_in_either_form(served: Outside, told: dict[str, Any]) -> None:
+    with served.http(served.user) as http:
+        for path in ("/v1/models", "/v1/models/smart"):
+            answers = [http.get(path), http.get(path, headers={"anthropic-version": "2023-06-01"})]
+            operation = told["paths"][path.replace("smart", "{id}")]["get"]
+            openai, anthropic = operation["responses"]["200"]["content"]["application/json"]["schema"][
+                "anyOf"
+            ]
+            check(openai, answers[0].json())
+            check(anthropic, answers[1].json())
+
+
 def test_the_live_status_is_as_told(served: Outside, told: dict[str, Any]) -> None:
     path = "/api/v1/llm/status/events"
     schema = told["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
