@@ -319,7 +319,12 @@ class Endpoint:
         headers: RawHeaders = [JSON_TYPE, (b"x-request-id", call.request_id.encode("ascii")), *COMMON]
         headers += [pair for pair in raw_headers(said.headers) if pair[0] != b"x-request-id"]
         if call.attempts:
+            last = call.attempts[-1]
+            headers.append((b"x-llmcore-provider", header_text(last.provider)))
+            if last.model:
+                headers.append((b"x-llmcore-model", header_text(last.model)))
             headers.append((b"x-llmcore-attempts", b"%d" % len(call.attempts)))
+        headers.append((b"x-llmcore-overhead-ms", b"%.3f" % (call.overhead(perf_counter()) * 1000)))
         text = dumps(said.body)
         if call.ticket is not None:
             call.ticket.settle(Given(said.status, headers, text))

@@ -243,3 +243,17 @@ async def test_a_call_with_a_budget_waits_until_prices_are_known() -> None:
     assert reply.status_code == 429
     assert reply.json()["error"]["code"] == "insufficient_quota"
     assert not on.provider().requests
+
+
+async def test_an_error_names_who_failed_last_and_what_was_ours() -> None:
+    on = stage(Fail(RateLimitError("slow down", status=429, retry_after=120.0)))
+    async with client(on) as http:
+        failed = await http.post("/v1/chat/completions", json=question())
+        refused = await http.post("/v1/chat/completions", json={})
+    assert failed.status_code == 429
+    told = [failed.headers[f"x-llmcore-{name}"] for name in ("provider", "model", "attempts")]
+    assert told == ["a", "m", "1"]
+    assert refused.status_code == 400
+    assert "x-llmcore-provider" not in refused.headers
+    for reply in (failed, refused):
+        assert float(reply.headers["x-llmcore-overhead-ms"]) >= 0
