@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from copy import copy
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from attrs import asdict, evolve
@@ -201,7 +201,9 @@ def _kind(place: Place, default_model: str | None) -> KindInfo:
     )
 
 
+@cache
 def _is_local(kind: str) -> bool:
+    """Looking through the installed packages for places takes 10 ms, which every picture of the status would pay."""
     return any(place.kind == kind and place.local for place in places())
 
 
