@@ -201,6 +201,7 @@ def usage(walk: Walk) -> None:
     assert all(name in by_provider for name in ("vllm (own)", "secondary", "primary"))
     assert re.search(r"Requests\s+3\s", page.inner_text("dl.figures"))
     assert re.search(r"\$0\.\d+", page.inner_text("dl.figures"))
+    page.wait_for_selector("#chart svg.chart rect.s0")
     assert page.locator("#chart svg.chart rect.s0").count() == 1
     walk.hands.choose("#measure", "cost_usd")
     page.wait_for_selector("#chart svg[aria-label='cost by day and provider']")

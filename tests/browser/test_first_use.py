@@ -71,4 +71,4 @@ def counted(page: Any, provider: str) -> None:
         page.wait_for_timeout(250)
         page.reload()
     assert provider in page.inner_text('section[aria-labelledby="by-provider"]')
-    assert page.locator("#chart svg rect.s0").count() >= 1
+    page.wait_for_selector("#chart svg rect.s0")
