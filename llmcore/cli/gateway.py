@@ -24,7 +24,9 @@ def serve(
     port: Annotated[int | None, Parameter(help="Port to listen at (default: 8400).")] = None,
     workers: Annotated[int | None, Parameter(help="Processes (default: 1).")] = None,
     database_url: DatabaseUrl = None,
-    redis_url: Annotated[str | None, Parameter(help="Shares limits, hints and where conversations stay.")] = None,
+    redis_url: Annotated[
+        str | None, Parameter(help="Shares limits, hints and where conversations stay.")
+    ] = None,
     data_dir: DataDir = None,
     public_url: Annotated[str | None, Parameter(help="The address that browsers use.")] = None,
 ) -> int:
