@@ -40,6 +40,9 @@ END_GRACE_S = 1.0
 """Seconds of reading that usage and terminator may take after the finish reason. Vendors send them at once, or as soon as
 they have counted; who takes longer has forgotten them, and the reader has had the whole answer."""
 
+EARLY_S = 0.002
+"""How much sooner than told a loop's timer may ring: uvloop's go by whole milliseconds."""
+
 DRAIN_S = 0.05
 CLEANUP_S = 2.0
 
@@ -200,7 +203,7 @@ class LeafStream:
         return max(0.0, min(limit, self._ends) - self._leaf.clock.now())
 
     def _timeout(self) -> TimeoutError:
-        if self._leaf.clock.now() >= self._ends:
+        if self._leaf.clock.now() >= self._ends - EARLY_S:
             return self._leaf.total_timeout(self._request.deadline)
         limits = self._leaf.timeouts
         if self._visible:
