@@ -73,7 +73,7 @@ def _named(value: Mapping[str, Any], at: str) -> str:
     return name
 
 
-_TOOL = frozenset({"type", "function", "cache_control"})
+_TOOL = frozenset({"type", "function", "cache_control", "prompt_cache_breakpoint"})
 _FUNCTION = frozenset({"name", "description", "parameters", "strict"})
 
 

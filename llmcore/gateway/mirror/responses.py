@@ -76,7 +76,9 @@ _PASSED: dict[str, Callable[[object, str], object]] = {
 _PASSING = frozenset({*_PASSED, "text"})
 _PLAIN = _KNOWN.difference(_REFUSED, ("store", "truncation", "include"))
 _ALL = _KNOWN.union(_HERE_ONLY, _PASSED, ("top_logprobs",))
-_TOOL = frozenset({"type", "name", "description", "parameters", "strict", "cache_control"})
+_TOOL = frozenset(
+    {"type", "name", "description", "parameters", "strict", "cache_control", "prompt_cache_breakpoint"}
+)
 _TEXT = frozenset({"format", "verbosity"})
 _SEALED = "reasoning.encrypted_content"
 _CHOICES = ("auto", "none", "required")

@@ -452,6 +452,13 @@ def test_unknown_members_of_tools_are_warned_of() -> None:
     assert [warning.parameter for warning in asked.warnings] == ["tools[].mood", "tools[].function.title"]
 
 
+def test_a_cache_mark_on_a_tool_is_kept_and_not_told_to_be_lost() -> None:
+    mark = {"prompt_cache_breakpoint": {"mode": "explicit"}}
+    asked = decoded(messages=[HELLO], tools=[{"type": "function", "function": {"name": "f"}, **mark}])
+    assert asked.request.tools[0].cache == CachePoint()
+    assert asked.warnings == ()
+
+
 def test_cache_marks_by_either_name_stand_behind_what_they_mark() -> None:
     hour = {"type": "ephemeral", "ttl": "1h"}
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}

@@ -242,6 +242,9 @@ def test_cache_marks_stand_behind_what_they_mark() -> None:
     assert warned(input=given) == []
     tool = {"type": "function", "name": "f", "parameters": None, "cache_control": {"type": "ephemeral"}}
     assert asked(tools=[tool]).tools[0].cache == CachePoint()
+    marked = {"type": "function", "name": "f", "parameters": None, **mark}
+    assert asked(tools=[marked]).tools[0].cache == CachePoint()
+    assert warned(tools=[marked]) == []
 
 
 def test_unknown_members_of_parts_and_tools_are_told() -> None:
