@@ -136,6 +136,7 @@ def events(response: httpx.Response) -> list[Any]:
         ("anthropic", "/v1/messages", CLAUDE | {"system": [kept("5m")] * 4, "cache_control": KEEP}, NEW, 400),
         ("anthropic", "/v1/messages", CLAUDE | {"system": [kept("1d")]}, NEW, 400),
         ("anthropic", "/v1/messages", CLAUDE | {"cache_control": {"type": "forever"}}, NEW, 400),
+        ("anthropic", "/v1/messages", CLAUDE | {"cache_control": KEEP | {"ttl": ["5m"]}}, NEW, 400),
         ("gemini", GENERATE, GEMINI, {}, 200),
         ("gemini", GENERATE, GEMINI | {"generation_config": {}}, {}, 400),
         ("gemini", GENERATE, GEMINI | {"generationConfig": {"maxTokens": 3}}, {}, 400),

@@ -127,7 +127,7 @@ def _check_marks(body: Fields) -> None:
     for mark in marks:
         if not isinstance(mark, dict) or mark.get("type") != "ephemeral":
             raise ApiError("invalid", "cache_control.type: Input should be 'ephemeral'")
-        if mark.get("ttl", "5m") not in {"5m", "1h"}:
+        if mark.get("ttl", "5m") not in ("5m", "1h"):
             raise ApiError("invalid", "cache_control.ephemeral.ttl: Input should be '5m' or '1h'")
     if len(marks) > _MOST_MARKS:
         raise ApiError(
