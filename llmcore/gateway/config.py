@@ -30,8 +30,9 @@ class LimitsConfig:
 
     body: bytes of a request; media_body: of one that carries images, files or audio. header: bytes of all headers.
     json_depth: nesting of arrays and objects. concurrent: calls at the same time in all, per_user: of one user.
-    upload: seconds in which a request must have arrived; headers: in which its headers must. stream: longest answer.
-    idle_write: seconds that a client may leave what was sent to it unread. request: deadline where a client names none
+    uploads: bytes of bodies that have begun and are not whole, of all together, user_uploads: of one user; never less than
+    the largest body. upload: seconds in which a request must have arrived; headers: in which its headers must. stream:
+    longest answer. idle_write: seconds that a client may leave what was sent to it unread. request: deadline where a client names none
     (None: that of the providers), max_request: the longest one that it may name.
     """
 
@@ -45,6 +46,8 @@ class LimitsConfig:
     max_tokens: int | None = None
     concurrent: int = 2000
     per_user: int = 512
+    uploads: int = 128 * MIB
+    user_uploads: int = 64 * MIB
     headers: float = 20.0
     upload: float = 60.0
     request: float | None = None

@@ -6,12 +6,15 @@ import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, MutableMapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from llmcore.gateway.config import LimitsConfig
 from llmcore.gateway.errors import BadRequest, TooLarge, UnsupportedMedia
+
+if TYPE_CHECKING:
+    from llmcore.gateway.access.uploads import Upload, Uploads
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -104,8 +107,19 @@ def _request_id(said: bytes | None) -> str:
     return "req_" + secrets.token_hex(12)
 
 
-async def read_body(head: Head, receive: Receive, limit: int, seconds: float) -> bytes:
-    """The request's body. Raises TooLarge, UnsupportedMedia, BadRequest where it comes too slowly, ClientGone."""
+async def read_body(
+    head: Head,
+    receive: Receive,
+    limit: int,
+    seconds: float,
+    *,
+    uploads: Uploads | None = None,
+    user: str = "",
+) -> bytes:
+    """The request's body. uploads: where its bytes count for `user` until it is whole; None where they need not.
+
+    Raises TooLarge, UnsupportedMedia, BadRequest where it comes too slowly, ClientGone, and what `uploads` raises.
+    """
     encoding = head.get(b"content-encoding")
     if encoding is not None and encoding.strip().lower() not in {b"", b"identity"}:
         raise UnsupportedMedia("send the body as it is: compressed requests are not taken")
@@ -118,11 +132,11 @@ async def read_body(head: Head, receive: Receive, limit: int, seconds: float) ->
     except StopIteration as done:  # it is there already, as nearly always: then no clock is needed
         message = done.value
         if not message.get("more_body", False):
-            return _joined([message], limit)
+            return _piece(message, limit, limit)
     try:
         async with asyncio.timeout(seconds):
             first = await _Begun(steps, waiting) if message is None else message
-            return await _rest(first, receive, limit)
+            return await _rest(first, receive, limit, None if uploads is None else uploads.begin(user))
     except TimeoutError:
         raise BadRequest(
             "the request's body did not arrive in time", status=408, code="request_timeout"
@@ -151,22 +165,30 @@ class _Begun:
             return message
 
 
-async def _rest(first: Message, receive: Receive, limit: int) -> bytes:
-    messages, size = [first], len(first.get("body", b""))
-    while messages[-1].get("more_body", False) and size <= limit:
-        messages.append(await receive())
-        size += len(messages[-1].get("body", b""))
-    return _joined(messages, limit)
+async def _rest(message: Message, receive: Receive, limit: int, upload: Upload | None) -> bytes:
+    """All pieces joined as they come: a list of tiny ones would take a hundred times their bytes."""
+    body = bytearray()
+    try:
+        while True:
+            body += _piece(message, limit - len(body), limit)
+            if not message.get("more_body", False):
+                return bytes(body)
+            if upload is not None:
+                upload.take(len(message.get("body", b"")))
+            message = await receive()
+    finally:
+        if upload is not None:
+            upload.end()
 
 
-def _joined(messages: list[Message], limit: int) -> bytes:
-    """The bytes in all of them. Raises TooLarge, ClientGone."""
-    if messages[-1]["type"] == "http.disconnect":
+def _piece(message: Message, left: int, limit: int) -> bytes:
+    """The bytes of a message, of which `left` are taken. Raises TooLarge, ClientGone."""
+    if message["type"] == "http.disconnect":
         raise ClientGone
-    body = b"".join([message.get("body", b"") for message in messages])
-    if len(body) > limit:
+    piece: bytes = message.get("body", b"")
+    if len(piece) > left:
         raise _too_large(limit)
-    return body
+    return piece
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -18,6 +18,7 @@ from llmcore.gateway.access.authenticate import Authenticator, credential, unaut
 from llmcore.gateway.access.idempotency import Given, Repeats, Ticket
 from llmcore.gateway.access.limits import Hold, Seats, Shares, Want
 from llmcore.gateway.access.principal import INFERENCE, NO_LIMITS, Principal
+from llmcore.gateway.access.uploads import Uploads
 from llmcore.gateway.backend import Backend
 from llmcore.gateway.config import GatewayConfig
 from llmcore.gateway.errors import BadRequest, Forbidden, GatewayError, TooMany
@@ -75,9 +76,13 @@ class Desk:
     tracing: Tracing | None = None
     priced: asyncio.Event | None = None
     repeats: Repeats = field(init=False)
+    uploads: Uploads = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.repeats = Repeats(self.now)
+        limits = self.config.limits
+        largest = max(limits.body, limits.media_body)  # one alone is always taken
+        self.uploads = Uploads(max(limits.uploads, largest), max(limits.user_uploads, largest))
 
 
 @define
@@ -189,7 +194,9 @@ class Endpoint:
         try:
             limits = desk.config.limits
             cap = limits.media_body if self.media else limits.body
-            body = await read_body(call.head, receive, cap, limits.upload)
+            body = await read_body(
+                call.head, receive, cap, limits.upload, uploads=desk.uploads, user=principal.user_id
+            )
             key = call.head.text(b"idempotency-key")
             if key is None or not await self._repeated(call, principal, key, body):
                 await self._answer(call, body, receive)

@@ -26,7 +26,18 @@ from llmcore.secret import Secret, Veiled
 
 _LIMITS: dict[str, Reader] = {
     **dict.fromkeys(
-        ("body", "media_body", "header", "messages", "tools", "inputs", "max_tokens"), integer(1)
+        (
+            "body",
+            "media_body",
+            "header",
+            "messages",
+            "tools",
+            "inputs",
+            "max_tokens",
+            "uploads",
+            "user_uploads",
+        ),
+        integer(1),
     ),
     **dict.fromkeys(("concurrent", "per_user", "json_depth"), integer(1)),
     **dict.fromkeys(

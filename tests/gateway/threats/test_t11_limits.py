@@ -6,8 +6,9 @@ import gc
 import json
 import socket
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import anyio.lowlevel
 import pytest
 
 from llmcore.gateway.access.principal import Limits
+from llmcore.gateway.access.uploads import Uploads
 from llmcore.gateway.config import GatewayConfig, LimitsConfig
 from llmcore.gateway.errors import GatewayError
 from llmcore.testing import Answer
@@ -144,6 +146,69 @@ async def test_t11_calls_at_a_time_below_at_and_above(concurrent: int, per_user:
     assert caught.value.retry_after
     seats.give(ALICE)
     seats.take(ALICE)
+
+
+async def test_t11_bytes_of_unfinished_bodies_below_at_and_above() -> None:
+    uploads = Uploads(10, 6)
+    first, second, other = uploads.begin("a"), uploads.begin("a"), uploads.begin("b")
+    first.take(5)
+    second.take(1)
+    with pytest.raises(GatewayError) as mine:
+        second.take(1)
+    other.take(4)
+    with pytest.raises(GatewayError) as all_of_them:
+        other.take(1)
+    assert (mine.value.status, all_of_them.value.status) == (429, 503)
+    assert mine.value.retry_after
+    assert all_of_them.value.retry_after
+    first.end()
+    second.take(5)
+    second.end()
+    other.end()
+    assert uploads.held == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/v1/chat/completions", "rate_limit"), ("/v1/messages", "rate_limit_error")]
+)
+async def test_t11_unfinished_bodies_of_one_user_are_bounded_until_they_end(path: str, kind: str) -> None:
+    """Held ones make the next be refused in the wire's shape; what is cancelled gives its bytes back."""
+    limits = LimitsConfig(body=1000, media_body=1000, uploads=5000, user_uploads=1500)
+    made = stage(config=GatewayConfig(limits=limits))
+    body = json.dumps(question("x" * 700, max_tokens=5)).encode()
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        yield body[:600]
+        yield body[600:]
+
+    async def hang() -> AsyncIterator[bytes]:
+        yield body[:700]
+        begun.set()
+        await anyio.sleep_forever()
+
+    async with client(made) as http:
+        for _ in range(2):
+            begun = anyio.Event()
+            async with anyio.create_task_group() as group:
+                group.start_soon(partial(http.post, path, content=hang()))
+                await begun.wait()
+                begun = anyio.Event()
+                group.start_soon(partial(http.post, path, content=hang()))
+                await begun.wait()
+                await anyio.lowlevel.checkpoint()
+                refused = await http.post(path, content=in_pieces())
+                group.cancel_scope.cancel()
+            assert refused.status_code == 429
+            assert kind in refused.text
+            assert int(refused.headers["retry-after"]) > 0
+            assert made.desk.uploads.held == 0
+        assert (await http.post(path, content=in_pieces())).status_code == 200
+    assert made.desk.uploads.held == 0
+
+
+def test_t11_the_largest_body_alone_is_always_taken() -> None:
+    uploads = stage(config=GatewayConfig(limits=LimitsConfig(uploads=1, user_uploads=1))).desk.uploads
+    uploads.begin("a").take(LimitsConfig().media_body)
 
 
 # ----------------------------------------------------------------------------------------------- slow clients
