@@ -183,7 +183,7 @@ async def test_t10_nothing_is_smuggled(tmp_path: Path) -> None:
         for name, raw in CORPUS.items():
             async with dialled(port) as stream:
                 await stream.send(raw)
-                with anyio.move_on_after(2) as waited:
+                with anyio.move_on_after(10) as waited:  # half of what headers may take
                     answer = await until(stream, b"never comes")
                 assert not waited.cancelled_caught, f"{name}: is waited for"
                 assert answer.count(b"HTTP/1.1 ") <= 1, f"{name}: {answer!r}"
