@@ -127,16 +127,17 @@ class History:
         if self._recalled:
             return
         self._recalled = True
-        since, cursor = self._wall() - 60 * MINUTES, None
         try:
-            for _ in range(RECALLED // PAGE):
-                page = await written.attempts(limit=PAGE, cursor=cursor)
-                self.note([one for one in page.items if since <= one.at < self._began])
-                cursor = page.next
-                if cursor is None or page.items[-1].at < since:
-                    return
+            found = await _newest(written, self._wall() - 60 * MINUTES)
         except StoreError:
             self._recalled = False
+            return
+        later = {name: tuple(track.answers) for name, track in self._tracks.items()}
+        for track in self._tracks.values():
+            track.answers.clear()
+        self.note([one for one in reversed(found) if one.at < self._began])
+        for name in self._tracks.keys() & later.keys():
+            self._tracks[name].answers.extend(later[name])
 
     def hour(self, name: str) -> Hour:
         """The last hour of that provider, up to now."""
@@ -169,6 +170,19 @@ class History:
         if one.outcome == "success":
             track.answers.append((one.at, one.first_token_ms, one.duration_ms))
         track.minutes[at].add(one)
+
+
+async def _newest(written: Written, since: float) -> list[UsageAttempt]:
+    """What began since then (epoch seconds), newest first, `RECALLED` at most. Raises StoreError."""
+    found: list[UsageAttempt] = []
+    cursor = None
+    for _ in range(RECALLED // PAGE):
+        page = await written.attempts(limit=PAGE, cursor=cursor)
+        found += [one for one in page.items if one.at >= since]
+        cursor = page.next
+        if cursor is None or page.items[-1].at < since:
+            break
+    return found
 
 
 def _spread(times: Iterable[float | None]) -> Spread:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcore.gateway.history import MINUTES, History
-from llmcore.gateway.store import StoreUnavailable, UsageAttempt
+from llmcore.gateway.history import KEPT, MINUTES, History, Spread
+from llmcore.gateway.store import Page, StoreUnavailable, UsageAttempt
 from llmcore.testing import Answer, ScriptedProvider
 from llmcore.types import Usage
 from tests.gateway.pages.reading import read
@@ -141,6 +141,41 @@ async def test_a_database_that_is_away_is_asked_another_time(
         assert not any(on.services.history.hour("a").requests)
         await on.services.history.recall(on.store.usage)
         assert sum(on.services.history.hour("a").requests) == 1
+
+
+class Books:
+    """Attempts, newest first, a page of `size` at a time; the page that `breaks` names fails once."""
+
+    def __init__(self, written: list[UsageAttempt], size: int, breaks: int | None = None) -> None:
+        self.pages = [written[start : start + size] for start in range(0, len(written), size)]
+        self.breaks = breaks
+
+    async def attempts(self, *, limit: int = 100, cursor: str | None = None) -> Page[UsageAttempt]:
+        number = int(cursor or 0)
+        if number == self.breaks:
+            self.breaks = None
+            raise StoreUnavailable("away")
+        following = str(number + 1) if number + 1 < len(self.pages) else None
+        return Page(tuple(self.pages[number]), following)
+
+
+@pytest.mark.anyio
+async def test_a_database_that_goes_away_between_two_pages_lets_nothing_count_twice() -> None:
+    followed = history([NOW])
+    books = Books([attempt(NOW - ago) for ago in range(1, 5)], 2, breaks=1)
+    await followed.recall(books)
+    await followed.recall(books)
+    assert sum(followed.hour("a").requests) == 4
+
+
+@pytest.mark.anyio
+async def test_the_newest_answers_are_the_ones_whose_times_stay() -> None:
+    """Those since the start, then the newest of those that are read back."""
+    followed = history([NOW])
+    followed.note([attempt(NOW, first=1.0)] * (KEPT // 2))
+    newer, older = [attempt(NOW - 1, first=2000.0)] * (KEPT // 2), [attempt(NOW - 9, first=9000.0)] * KEPT
+    await followed.recall(Books([*newer, *older], KEPT))
+    assert followed.hour("a").first == Spread(0.001, 2.0)
 
 
 @pytest.mark.anyio
