@@ -75,7 +75,7 @@ def response_object(asked: Asked, id_: str, created: int, model: str | None = No
         "prompt_cache_key": echo.get("prompt_cache_key"),
         "reasoning": echo.get("reasoning"),
         "safety_identifier": echo.get("safety_identifier"),
-        "service_tier": "default",
+        "service_tier": None if "service_tier" in request.extra else "default",
         "store": False,
         "temperature": echo.get("temperature"),
         "text": {"format": {"type": "text"}, **echo.get("text", {})},

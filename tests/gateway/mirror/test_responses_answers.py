@@ -96,6 +96,12 @@ def test_usage_that_nobody_counted_is_null() -> None:
     assert encoded(Text("Hi"))["usage"] is None
 
 
+def test_a_tier_that_was_asked_for_is_not_told_to_be_another() -> None:
+    assert encoded(Text("Hi"))["service_tier"] == "default"
+    flexible = MIRROR.decode_request({"input": "Hi", "service_tier": "flex"})
+    assert encoded(Text("Hi"), asked=flexible)["service_tier"] is None
+
+
 def test_the_request_is_repeated() -> None:
     tool = {"type": "function", "name": "f"}
     body = {
