@@ -100,6 +100,7 @@ document.addEventListener("click", async (event) => {
     button.disabled = false;
     button.removeAttribute("aria-busy");
     $("#told").textContent = error.message;
+    button.nextSibling?.remove(); // what the test before it said
     button.after(document.createTextNode(` ${error.message}`));
   }
 });
