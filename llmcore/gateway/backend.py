@@ -39,8 +39,9 @@ class ProviderView:
     """One system provider as it is now. Latencies in seconds, None before the first success.
 
     state: "ok" or why it is not asked. breaker: per model family its state, where it is not closed. success_rate: 0 to
-    1 of what ended, None before anything did. last_error: its class and status, never the vendor's words. models: our names for its models.
-    retry_in_s: seconds until one that is left alone is tried again, None where it is asked or does not come back by itself.
+    1 of what ended, None before anything did. last_error: its class and status, never the vendor's words. models: our
+    names for its models. retry_in_s: seconds until one that is left alone is tried again, None where it is asked or does
+    not come back by itself.
     """
 
     name: str

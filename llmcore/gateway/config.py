@@ -64,9 +64,10 @@ class GatewayConfig:
     allowed_hosts: further Host names; the loopback ones are always allowed where it listens on loopback only.
     trusted_proxies: addresses whose X-Forwarded-For and -Proto are believed.
     database_url: SQLAlchemy's asyncio URL; left out, a SQLite file in `data_dir`. redis_url: shares limits,
-    hints of open breakers and where conversations stay between processes. master_key_file: what the stored keys are sealed with; left out, a file in `data_dir`.
+    hints of open breakers and where conversations stay between processes. master_key_file: what the stored keys are
+    sealed with; left out, a file in `data_dir`.
     local_servers: "host:port" that local kinds (Ollama, vLLM, ...) may be asked at when people enter their own
-    settings; an administrator's config.toml is not bound by it. users_set_base_url: whether others than administrators
+    settings, or administrators a provider over HTTP; the operator's config.toml is not bound by it. users_set_base_url: whether others than administrators
     may enter an address. allow_http: whether an entered address may be http where it is not a local server's.
     keep_alive: seconds of silence after which a stream gets a comment. key_cache: how long the check of a virtual key
     is remembered (a revocation made here counts at once). models_ttl: how long a list of models is kept;

@@ -31,8 +31,9 @@ class Ledger(Protocol):
 class RecorderState:
     """How it goes. queued: not written yet; written, dropped, refused: since the start.
 
-    dropped: the oldest, as the queue was full, and those that could not be written before the end. refused: rows that the database would not take. error: why nothing can be
-    written now, None where all is well; since: monotonic seconds of the first failure.
+    dropped: the oldest, as the queue was full, and those that could not be written before the end. refused: rows that the
+    database would not take. error: why nothing can be written now, None where all is well; since: monotonic seconds of the
+    first failure.
     """
 
     queued: int
@@ -52,9 +53,9 @@ class Recorder:
 
     bound: attempts that are kept when they cannot be written; then the oldest go. every: seconds between two batches.
     batch: at most so many at once; what a batch takes hardly depends on it, and under load a small one would be outrun.
-    grace: seconds that closing may take (and a statement that is
-    under way may take to end). on_lost: called with how many were dropped or refused since it was called last. on_turn:
-    called with the reason when nothing can be written any more, and with None when it can again.
+    grace: seconds that closing may take (and a statement that is under way may take to end).
+    on_lost: called with how many were dropped or refused since it was called last. on_turn: called with the
+    reason when nothing can be written any more, and with None when it can again.
     """
 
     def __init__(
