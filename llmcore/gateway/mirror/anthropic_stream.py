@@ -1,7 +1,7 @@
 """Anthropic Messages from the server's side: the events of a stream, `message_start` to `message_stop`.
 
-Which events are written when, `block_stream.BlockStream` says. `message_start` must bear two numbers that nobody knows yet: they are 0 there,
-and the true ones come with `message_delta` (where the input was never counted, it is left out of it).
+Which events are written when, `block_stream.BlockStream` says. `message_start` must bear two numbers that nobody knows
+yet: they are 0 there, and the true ones come with `message_delta` (where the input was never counted, it is left out).
 """
 
 from __future__ import annotations

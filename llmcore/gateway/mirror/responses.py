@@ -2,7 +2,8 @@
 
 What needs a stored answer (`previous_response_id`, `conversation`, `background`, `prompt`) and tools that OpenAI runs
 itself are refused with a sentence; `store: true` is answered without storing, and a warning says so. Tiers and hints for
-caches go on to those who know them; what else no noun of ours carries is left out with a warning. Source: the OpenAI OpenAPI specification 2.3 (`CreateResponse`).
+caches go on to those who know them; what else no noun of ours carries is left out with a warning.
+Source: the OpenAI OpenAPI specification 2.3 (`CreateResponse`).
 """
 
 from __future__ import annotations
