@@ -221,7 +221,7 @@ def _rates_at(rates: Sequence[Any], above: int) -> Rates:
 def _rate_at(rate: Any, above: int) -> Decimal | None:
     if not hasattr(rate, "tiers"):
         return rate  # type: ignore[no-any-return]  # Decimal or None: the library declares it behind __getattr__
-    return next((tier.price for tier in reversed(rate.tiers) if tier.start <= above), rate.base)  # type: ignore[no-any-return]  # same
+    return next((tier.price for tier in reversed(rate.tiers) if tier.start <= above), rate.base)  # type: ignore[no-any-return]  # as above
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def test_good_input_passes(good: Any) -> None:
         (["not a message"], "messages[0]: must be a Message"),
         (42, "a request is text"),
         (b"bytes", "messages[0]"),
-        ([Message("robot", "x")], "messages[0]: role 'robot'"),  # type: ignore[arg-type]
+        ([Message("robot", "x")], "messages[0]: role 'robot'"),  # type: ignore[arg-type]  # wrong on purpose
         ([Message.user("x"), Message.tool("c9", "r")], "messages[1]: tool result for 'c9'"),
         ([Message("user", (ToolCall("1", "f"),))], "messages[0]: a user message cannot hold a ToolCall"),
         (
@@ -60,7 +60,7 @@ def test_good_input_passes(good: Any) -> None:
             "messages[0]: a system message cannot hold a Image",
         ),
         ("lone \ud800 surrogate", "messages[0]: text is not valid Unicode"),
-        (Message("user", (Text(5),)), "messages[0]: text must be str"),  # type: ignore[arg-type]
+        (Message("user", (Text(5),)), "messages[0]: text must be str"),  # type: ignore[arg-type]  # wrong on purpose
         (GenerationRequest("x", tools=[Tool("bad name!")]), "tools[0].name"),
         (GenerationRequest("x", tools=[TOOL, TOOL]), "tools[1].name: 'f' is given twice"),
         (
@@ -83,7 +83,7 @@ def test_good_input_passes(good: Any) -> None:
         (GenerationRequest("x", tools=[TOOL], tool_choice="g"), "tool_choice: 'g' is neither"),
         (GenerationRequest("x", temperature=3), "temperature: 3 must be a number from 0 to 2"),
         (GenerationRequest("x", temperature=float("nan")), "temperature"),
-        (GenerationRequest("x", temperature="hot"), "temperature"),  # type: ignore[arg-type]
+        (GenerationRequest("x", temperature="hot"), "temperature"),  # type: ignore[arg-type]  # wrong on purpose
         (GenerationRequest("x", max_tokens=0), "max_tokens: 0 must be a number at least 1"),
         (GenerationRequest("x", top_p=-1), "top_p"),
         (GenerationRequest("x", deadline=-1), "deadline"),

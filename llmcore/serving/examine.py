@@ -95,7 +95,7 @@ def _reach(config: GatewayConfig, file: Path | None, notes: Notes) -> None:
         notes.error("gateway.host", refuses)
     elif has_user is None:
         notes.warn("gateway.host", f"{refuses}, if there is none yet")
-    if config.host in {"0.0.0.0", "::"} and config.public_url is None and not config.allowed_hosts:  # noqa: S104 - compared with
+    if config.host in {"0.0.0.0", "::"} and config.public_url is None and not config.allowed_hosts:  # noqa: S104 - compared with, not bound to
         notes.warn(
             "gateway.public_url",
             'is not set, so it answers under "localhost" alone; set the address that people use',

@@ -186,7 +186,7 @@ def asked(walk: Walk, words: str) -> list[int]:
     walk.hands.press("#send")
     page.wait_for_selector(f".turn.assistant >> nth={before} >> .told")
     page.wait_for_selector(".turn.waiting", state="detached")
-    return page.evaluate("window.seenLengths")  # type: ignore[no-any-return]
+    return page.evaluate("window.seenLengths")  # type: ignore[no-any-return]  # playwright answers Any
 
 
 def usage(walk: Walk) -> None:
@@ -287,7 +287,7 @@ def providers(walk: Walk) -> None:
 
 
 def names(page: Any) -> list[str]:
-    return page.eval_on_selector_all(".order > li", "rows => rows.map(row => row.dataset.name)")  # type: ignore[no-any-return]
+    return page.eval_on_selector_all(".order > li", "rows => rows.map(row => row.dataset.name)")  # type: ignore[no-any-return]  # playwright answers Any
 
 
 def signs_out(walk: Walk) -> None:

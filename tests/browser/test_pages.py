@@ -155,7 +155,7 @@ def test_the_status_asks_where_events_cannot_come(admin: Open, gateway: Served) 
 
 
 def requests_of(page: Any, name: str) -> str:
-    return page.inner_text(f"article:has-text('{name}') >> [data-requests]")  # type: ignore[no-any-return]
+    return page.inner_text(f"article:has-text('{name}') >> [data-requests]")  # type: ignore[no-any-return]  # playwright answers Any
 
 
 def test_who_would_answer_and_reload(admin: Open, gateway: Served) -> None:
@@ -255,7 +255,7 @@ def test_providers_are_added_ordered_and_removed(admin: Open, gateway: Served) -
 
 
 def names(page: Any) -> list[str]:
-    return page.eval_on_selector_all(".order > li", "rows => rows.map(row => row.dataset.name)")  # type: ignore[no-any-return]
+    return page.eval_on_selector_all(".order > li", "rows => rows.map(row => row.dataset.name)")  # type: ignore[no-any-return]  # playwright answers Any
 
 
 def drag(page: Any, name: str, to: str, *, above: bool = False) -> None:

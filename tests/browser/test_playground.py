@@ -22,7 +22,7 @@ def test_the_provider_is_switched_in_the_middle(admin: Open) -> None:
     assert "claude-sonnet-4-5" in told[1]
     assert all(re.search(r"\$0\.0\d+", one) for one in told)
     assert all("first word" in one for one in told)
-    prompts = [int(re.search(r"([\d,]+) tokens in", one)[1].replace(",", "")) for one in told]  # type: ignore[index]
+    prompts = [int(re.search(r"([\d,]+) tokens in", one)[1].replace(",", "")) for one in told]  # type: ignore[index]  # a match that is missing shall fail the test
     assert prompts == sorted(prompts), "each question brings the conversation along"
     page.select_option("#provider", "closed")
     page.fill("#prompt", "Are you there?")

@@ -209,7 +209,7 @@ def wires(desk: Desk) -> list[Route]:
 @asynccontextmanager
 async def client(on: Stage, token: str | None = KEY) -> AsyncIterator[httpx.AsyncClient]:
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
-    transport = httpx.ASGITransport(app=on.app, raise_app_exceptions=True)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=on.app, raise_app_exceptions=True)  # type: ignore[arg-type]  # our ASGI types are plainer than httpx's
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as http:
         yield http
 

@@ -41,7 +41,7 @@ def receiver(messages: Sequence[dict[str, Any]], waits: Sequence[int] = ()) -> R
 
 def read(receive: Receive, *, limit: int = 1000, seconds: float = 30.0, **headers: str) -> bytes:
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return asyncio.run(read_body(Head({"headers": raw}), receive, limit, seconds))  # type: ignore[arg-type]
+    return asyncio.run(read_body(Head({"headers": raw}), receive, limit, seconds))  # type: ignore[arg-type]  # as much of a scope and a receiver as it reads
 
 
 @given(st.lists(st.binary(max_size=30), min_size=1, max_size=6), st.lists(st.integers(0, 3), max_size=6))
@@ -98,7 +98,7 @@ def test_waiting_for_a_body_can_be_cancelled() -> None:
         raise AssertionError
 
     async def main() -> None:
-        task = asyncio.create_task(read_body(Head({"headers": []}), receive, 10, 30.0))  # type: ignore[arg-type]
+        task = asyncio.create_task(read_body(Head({"headers": []}), receive, 10, 30.0))  # type: ignore[arg-type]  # as much of a scope and a receiver as it reads
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

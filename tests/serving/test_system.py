@@ -48,7 +48,7 @@ async def running(
         assert admin is not None
         key = said.key or await new_key(services.store, services.vault, admin, "again")
         headers = {"x-api-key": key.reveal()}
-        transport = httpx.ASGITransport(app=ready.app)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app=ready.app)  # type: ignore[arg-type]  # our ASGI types are plainer than httpx's
         async with httpx.AsyncClient(
             transport=transport, base_url="http://127.0.0.1", headers=headers
         ) as http:

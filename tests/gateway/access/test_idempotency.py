@@ -46,7 +46,7 @@ async def test_another_body_and_a_running_request_are_told_apart() -> None:
     ("error", "asked"), [(ServerError("down", status=500), 4), (InvalidRequestError("never", status=400), 1)]
 )
 async def test_only_errors_that_stay_are_kept(error: Exception, asked: int) -> None:
-    on = stage(Fail(error))  # type: ignore[arg-type]
+    on = stage(Fail(error))  # type: ignore[arg-type]  # a scripted step of its own
     async with client(on) as http:
         codes = [
             (await http.post("/v1/chat/completions", json=question(), headers=HEADERS)).status_code

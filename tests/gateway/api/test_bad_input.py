@@ -431,7 +431,7 @@ def test_what_is_not_there_is_not_found(http: httpx.Client, name: str) -> None:
     ):
         end = "/link" if method == "POST" else ""
         body = {"json": {}} if method == "PATCH" else {}
-        reply = http.request(method, path + name + end, **body)  # type: ignore[arg-type]
+        reply = http.request(method, path + name + end, **body)  # type: ignore[arg-type]  # a JSON body, or none
         assert reply.status_code == 404, (method, path, reply.text)
         said(reply, path)
 

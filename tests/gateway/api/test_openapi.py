@@ -96,7 +96,7 @@ def check_answer(told: Mapping[str, Any], operation: Mapping[str, Any], reply: h
 
 def events(text: str) -> list[dict[str, str]]:
     pieces = [piece for piece in text.split("\n\n") if piece and not piece.startswith(":")]
-    return [dict(line.split(": ", 1) for line in piece.split("\n")) for piece in pieces]  # type: ignore[misc]
+    return [dict(line.split(": ", 1) for line in piece.split("\n")) for piece in pieces]  # type: ignore[misc]  # each line splits in two
 
 
 def check_event(schema: Any, event: dict[str, str]) -> None:

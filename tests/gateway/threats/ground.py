@@ -246,7 +246,7 @@ async def ground(
         ready = await stack.enter_async_context(opened(config, llm, {}, source=source))
         made = Ground(ready, path)
         for name, role in PEOPLE.items():
-            user = await ready.services.store.users.create(name, role, now=time.time())  # type: ignore[arg-type]
+            user = await ready.services.store.users.create(name, role, now=time.time())  # type: ignore[arg-type]  # one of the two roles, out of a table
             made.ids[name] = user.id
             made.keys[name] = await made.key(name)
         yield made
