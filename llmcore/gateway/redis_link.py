@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, TypeAlias
 
@@ -13,6 +15,9 @@ from llmcore.errors import ConfigurationError
 from llmcore.secret import Secret
 
 TIMEOUT_S = 0.25
+GLANCES = 5
+"""In so many parts the time is counted: a process that was stopped itself must not take that for Redis' silence."""
+BACKSTOP_S = 5.0
 REST_S = 1.0
 NEW = "not asked yet"
 
@@ -53,8 +58,8 @@ class RedisLink:
         try:
             self._client = redis.Redis.from_url(
                 url.reveal(),
-                socket_timeout=TIMEOUT_S,
-                socket_connect_timeout=TIMEOUT_S,
+                socket_timeout=BACKSTOP_S,
+                socket_connect_timeout=BACKSTOP_S,
                 retry=Retry(NoBackoff(), 0),
             )
         except ValueError:
@@ -103,7 +108,7 @@ class RedisLink:
         from redis.exceptions import RedisError
 
         try:
-            with anyio.fail_after(TIMEOUT_S):
+            with _patience():
                 answer = await work(*arguments)
         except (RedisError, OSError, TimeoutError) as error:
             await self._dropped()
@@ -132,3 +137,26 @@ class RedisLink:
         self.state = state
         if changed and self._told is not None:
             self._told(state)
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Raises TimeoutError after `TIMEOUT_S` in which this loop could have seen an answer."""
+    loop, scope, glances = asyncio.get_running_loop(), anyio.CancelScope(), 0
+
+    def glance() -> None:
+        nonlocal timer, glances
+        glances += 1
+        if glances < GLANCES:
+            timer = loop.call_later(TIMEOUT_S / GLANCES, glance)
+        else:
+            scope.cancel()
+
+    timer = loop.call_later(TIMEOUT_S / GLANCES, glance)
+    try:
+        with scope:
+            yield
+    finally:
+        timer.cancel()
+    if scope.cancelled_caught:
+        raise TimeoutError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +62,12 @@ class Spender:
             assert self._process.poll() is None, self._said.with_suffix(".err").read_text()[-3000:]
             time.sleep(0.05)
         raise AssertionError(self._said.read_text()[-500:])
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         self._process.kill()
@@ -153,6 +160,61 @@ def test_redis_killed_and_back_keeps_the_limit_and_nobody_waits_long(
         each.wait_until(full)
     assert RPM * 0.9 <= one.last.granted + other.last.granted <= RPM * 1.02
     assert max(one.last.longest, other.last.longest) < 5  # waiting for ever is what must not be
+
+
+def test_a_redis_that_is_back_waits_for_a_process_that_stood_still(
+    spenders: Callable[..., Spender], redis: redis_server.Server
+) -> None:
+    one, other = spenders(), spenders()
+    for each in (one, other):
+        each.wait_until(lambda line: line.granted > RPM // 10)
+    redis.kill()
+    for each in (one, other):
+        each.wait_until(lambda line: not line.shared)
+    other.wait_until(full)  # its part is used up, and it alone knows
+    other.stop()
+    redis.start()
+    time.sleep(6)
+    assert not one.last.shared, "it decides without the other"
+    other.go_on()
+    for each in (one, other):
+        each.wait_until(lambda line: line.shared)
+        each.wait_until(full)
+    assert one.last.granted + other.last.granted <= RPM * 1.02
+
+
+@pytest.mark.slow
+def test_a_redis_that_is_back_does_not_wait_for_ever_for_a_process_that_is_gone(
+    spenders: Callable[..., Spender], redis: redis_server.Server
+) -> None:
+    one, other = spenders(), spenders()
+    for each in (one, other):
+        each.wait_until(lambda line: line.granted > RPM // 10)
+    redis.kill()
+    for each in (one, other):
+        each.wait_until(lambda line: not line.shared)
+    other.kill()
+    redis.start()
+    one.wait_until(lambda line: line.shared)
+    one.wait_until(full)
+    assert one.last.granted + other.last.granted <= RPM * 1.02
+
+
+def test_a_process_that_stood_still_does_not_take_that_for_silence_of_redis(
+    spenders: Callable[..., Spender],
+) -> None:
+    one, other = spenders(), spenders()
+    for _ in range(10):
+        one.stop()
+        time.sleep(0.5)
+        one.go_on()
+        time.sleep(0.1)
+    for each in (one, other):
+        each.wait_until(full)
+    lines = one.lines()
+    began = next(index for index, line in enumerate(lines) if line.shared)
+    assert all(line.shared for line in lines[began:])
+    assert one.last.granted + other.last.granted <= RPM
 
 
 def test_redis_emptied_hears_again_what_was_used(

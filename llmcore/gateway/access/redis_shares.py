@@ -39,7 +39,9 @@ TICK_S = 0.1
 """How soon others hear of what a call did take in the end."""
 BEAT_S = 1.0
 SETTLED_S = 3
-"""Age from which an emptied Redis decides alone: every process has said by then what it had used before."""
+"""Age before which an emptied Redis does not decide alone: processes that know of no others meet in that time."""
+SILENT_S = 30
+"""Age from which it decides although a process that was known has not yet said what it had used; that one is gone."""
 SWEEP_S = 5.0
 FAREWELL_S = 1.0
 ACCOUNTS = 200
@@ -93,15 +95,21 @@ class RedisShares:
         self._wake = asyncio.Event()
         self._group: TaskGroup | None = None
         self._processes = 1
+        """How many share; never less than before while a new Redis has not heard from all of them."""
         self._epoch = 0
-        self._settled = 0.0
-        """From when on (monotonic) this Redis has heard everybody."""
+        self._untold: set[str] = set()
+        """What this Redis has not heard from us yet."""
+        self._heard_all = False
+        self._settled = self._silent = 0.0
+        """When (monotonic) this Redis may decide alone, and when it does in any case."""
         self._ahead_of_us = wall() - now()
         """What the common clock shows more than `now`."""
 
     @property
     def shared(self) -> bool:
-        return self._link.state.up and self._now() >= self._settled
+        now = self._now()
+        settled = now >= self._silent or (self._heard_all and now >= self._settled)
+        return self._link.state.up and settled
 
     @property
     def state(self) -> SharesState:
@@ -195,7 +203,10 @@ class RedisShares:
                     beat = self._now()
                     await self._alive()
                 if self._waiting or self._changed:
+                    untold = bool(self._untold)
                     await self._exchange()
+                    if untold and not self._untold:
+                        await self._alive()
             except LinkLost:
                 self._cut_off()
                 await anyio.sleep(REST_S)
@@ -254,7 +265,8 @@ class RedisShares:
     def _heard(
         self, account: Account, question: Question, answer: Answer, waiters: list[_Waiter], sent: float
     ) -> None:
-        self._processes = answer.processes
+        self._count(answer.processes)
+        self._untold.discard(account.share)
         account.answered(question, answer, sent)
         if answer.advance:
             self._advanced.add(account.share)
@@ -291,16 +303,28 @@ class RedisShares:
 
     async def _alive(self) -> None:
         """Say that we are there, and learn who else is, and since when Redis counts. Raises LinkLost."""
-        keys = f"{self._prefix}processes", f"{self._prefix}began"
-        second, micros, epoch, age, self._processes = (await self._link.run(ALIVE, [(keys, (self._me,))]))[0]
+        keys = [self._prefix + name for name in ("processes", "began", "told", "expected")]
+        told = self._epoch if not self._untold else 0
+        arguments = self._me, str(told), str(self._processes)
+        answer: list[int] = (await self._link.run(ALIVE, [(keys, arguments)]))[0]
+        second, micros, epoch, age, processes, heard, expected = answer
         now = self._now()
         self._ahead_of_us = second + micros / 1_000_000 - now
         if epoch != self._epoch:
             self._epoch = epoch
+            self._heard_all = False
             self._settled = now + max(0, SETTLED_S - age)
-            for share, account in self._accounts.items():
+            self._silent = now + max(0, SILENT_S - age)
+            self._untold = set(self._accounts)
+            self._changed |= self._untold
+            for account in self._accounts.values():
                 account.forgotten()
-                self._changed.add(share)
+        self._count(max(processes, expected))
+        self._heard_all |= heard >= self._processes
+        self._count(processes)
+
+    def _count(self, processes: int) -> None:
+        self._processes = processes if self.shared else max(self._processes, processes)
 
     def _cut_off(self) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -320,6 +344,7 @@ class RedisShares:
         for share in idle:
             del self._accounts[share]
         self._changed.intersection_update(self._accounts)
+        self._untold.intersection_update(self._accounts)
 
     async def _farewell(self) -> None:
         """Give back what is left, say what was paid, and be gone for the others."""
@@ -340,7 +365,8 @@ class RedisShares:
         self._changed = set(self._accounts)
         while self._changed:
             await self._exchange()
-        await self._link.command("ZREM", f"{self._prefix}processes", self._me)
+        for name in ("processes", "told"):
+            await self._link.command("ZREM", self._prefix + name, self._me)
 
 
 def _decided(waiters: Sequence[_Waiter], verdict: Verdict | None) -> None:
