@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from llmcore.gateway.http import ClientGone, Receive, Send
+from llmcore.gateway.http import ClientGone, RawHeaders, Receive, Send
 
 SOON_S = 0.1
 """A whole answer that comes sooner is not worth a task that watches the client: that costs 15 us, and on a busy core, where
@@ -73,6 +74,7 @@ class Stream:
         "_comment",
         "_ends",
         "_every",
+        "_head",
         "_idle_write",
         "_loop",
         "_send",
@@ -95,17 +97,24 @@ class Stream:
         self._idle_write = idle_write
         self._ends = self._loop.time() + longest
         self._wrote = 0
+        self._head: Callable[[], RawHeaders] | None = None
         self._beat: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self.began: bool = False
         self.writing: bool = False
         self.overdue: bool = False
 
-    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Send the head; from here on the silence is counted."""
-        self.began = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+    def expect(self, head: Callable[[], RawHeaders]) -> None:
+        """From here on the silence is counted. Where the first piece is late, `head` is sent before the comment."""
+        self._head = head
         self._tick_in(self._every, self._wrote, idle=0.0)
+
+    async def start(self, headers: RawHeaders) -> None:
+        """Send the head, once; from here on at the latest the silence is counted."""
+        self.began = True
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        if self._ticker is None:
+            self._tick_in(self._every, self._wrote, idle=0.0)
 
     async def write(self, piece: bytes) -> None:
         """One or more whole events."""
@@ -142,6 +151,8 @@ class Stream:
         self._tick_in(self._every, self._wrote, idle=idle if quiet and self.writing else 0.0)
 
     async def _comment_sent(self) -> None:
+        if not self.began and self._head is not None:
+            await self.start(self._head())
         await self._send({"type": "http.response.body", "body": self._comment, "more_body": True})
 
 

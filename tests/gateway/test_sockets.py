@@ -11,9 +11,10 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 
+from llmcore.errors import InvalidRequestError
 from llmcore.gateway.config import GatewayConfig, LimitsConfig
 from llmcore.gateway.store import StoreUnavailable
-from llmcore.testing import Answer, Hang
+from llmcore.testing import Answer, Fail, Hang
 from llmcore.types import Usage
 from tests.gateway.standin import question
 from tests.gateway.whole import Whole, whole
@@ -115,6 +116,55 @@ async def test_t22_silence_is_filled_with_comments(tmp_path: Path) -> None:
         answer = await until(stream, b"[DONE]")
         assert answer.count(b": keep-alive\n\n") >= 2
         assert b"x-accel-buffering: no" in answer
+
+
+async def test_silence_before_the_first_token_is_filled_with_comments_too(tmp_path: Path) -> None:
+    config = GatewayConfig(key_cache=0.0, keep_alive=0.1)
+    script = Answer("one two", delay=0.5)
+    async with whole(tmp_path, script, config=config) as on, on.listening() as port, dialled(port) as stream:
+        await stream.send(post(on, question(stream=True)))
+        answer = await until(stream, b"[DONE]")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"x-request-id: " in head
+    assert b"x-llmcore-provider" not in head  # nobody has answered yet
+    assert body.count(b": keep-alive\n\n", 0, body.index(b'"one')) >= 2
+
+
+async def test_a_failure_after_silence_is_an_error_event(tmp_path: Path) -> None:
+    config = GatewayConfig(key_cache=0.0, keep_alive=0.1)
+    script = Fail(InvalidRequestError("no such thing", status=400), delay=0.3)
+    async with whole(tmp_path, script, config=config) as on, on.listening() as port, dialled(port) as stream:
+        await stream.send(post(on, question(stream=True)))
+        answer = await until(stream, b"\r\n0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"no such thing" in answer
+    assert b"[DONE]" not in answer
+
+
+async def test_a_client_that_leaves_in_the_silence_cancels_upstream(tmp_path: Path) -> None:
+    config = GatewayConfig(key_cache=0.0, keep_alive=0.1)
+    async with whole(tmp_path, Hang(), config=config) as on, on.listening() as port:
+        async with dialled(port) as stream:
+            await stream.send(post(on, question(stream=True)))
+            await until(stream, b": keep-alive")
+            assert on.provider().open_streams == 1
+        await soon(lambda: on.provider().open_streams == 0)
+        await soon(lambda: on.services.desk.seats.running == 0)
+
+
+async def test_an_answer_that_does_not_begin_in_the_time_allowed_is_an_http_error(tmp_path: Path) -> None:
+    config = GatewayConfig(key_cache=0.0, keep_alive=0.4, limits=LimitsConfig(stream=0.3))
+    async with (
+        whole(tmp_path, Hang(), config=config) as on,
+        on.listening() as port,
+        dialled(port) as stream,
+    ):
+        await stream.send(post(on, question(stream=True)))
+        answer = await until(stream, b"stream_too_long")
+    assert answer.startswith(b"HTTP/1.1 500 ")
 
 
 async def test_a_client_that_does_not_read_is_given_up(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ class Framed:
         out = Stream(send, KEEP_ALIVE, every=every, idle_write=limits.idle_write, longest=longest)
         try:
             async with Presence(receive, after=0.0):
-                await out.start(200, [SSE_TYPE, NO_BUFFERING, *_common(head)])
+                await out.start([SSE_TYPE, NO_BUFFERING, *_common(head)])
                 async for piece in live.pieces:
                     await out.write(piece)
                 await out.end()

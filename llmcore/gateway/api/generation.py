@@ -12,7 +12,7 @@ from llmcore.errors import ProviderError
 from llmcore.gateway.access.extras import check_bounded
 from llmcore.gateway.config import LimitsConfig
 from llmcore.gateway.errors import BadRequest, GatewayError, TooLarge
-from llmcore.gateway.http import NO_BUFFERING, SSE_TYPE, Receive, json_object
+from llmcore.gateway.http import NO_BUFFERING, SSE_TYPE, RawHeaders, Receive, json_object
 from llmcore.gateway.media import media_of
 from llmcore.gateway.mirror.base import Asked, EventEncoder, Mirror
 from llmcore.gateway.presence import Presence, Stream
@@ -91,6 +91,7 @@ class Generation(Endpoint):
         try:
             async with Presence(receive, after=0.0):
                 call.asked = perf_counter()
+                out.expect(lambda: self._head(call, None, asked))
                 async with target.provider.stream(request) as events:
                     named = _named(asked, events.answering)
                     if named is not asked:
@@ -111,21 +112,27 @@ class Generation(Endpoint):
     async def _written(
         self, call: Call, asked: Asked, events: EventStream, encoder: EventEncoder, out: Stream
     ) -> None:
-        """The head with the first bytes, then every event; the terminator comes with `Finished`."""
+        """The head with the first bytes, unless silence has sent it, then every event; the terminator comes with
+        `Finished`.
+        """
         async for event in events:
             if type(event) is Finished:
                 call.attempts = event.attempts
             piece = encoder.feed(event)
             if not piece:
                 continue
-            if not out.began:
+            if not call.got:
                 call.got = perf_counter()
-                call.begun, call.status = True, 200
+            if not out.began:
                 who = answering(event) if type(event) is Finished else events.answering
-                headers = self.headers(call, who, asked.warnings, SSE_TYPE)
-                await out.start(200, [*headers, NO_BUFFERING])
+                await out.start(self._head(call, who, asked))
             await out.write(piece)
         await out.end()
+
+    def _head(self, call: Call, who: Answering | None, asked: Asked) -> RawHeaders:
+        """Of a good answer, as far as it is known by now."""
+        call.begun, call.status = True, 200
+        return [*self.headers(call, who, asked.warnings, SSE_TYPE), NO_BUFFERING]
 
     async def _broken(
         self, call: Call, encoder: EventEncoder, out: Stream, error: ProviderError | GatewayError
@@ -141,6 +148,8 @@ class Generation(Endpoint):
         task.uncancel()
         error = GatewayError("the answer took longer than this gateway allows", code="stream_too_long")
         call.outcome = type(error).__name__
+        if not out.began:
+            raise error
         if not out.writing:
             await self._broken(call, encoder, out, error)
 
