@@ -146,6 +146,10 @@ class Backend(Protocol):
         """The most that the system's providers would take for it; None where no price is known."""
         ...
 
+    def priced(self, model: str | None, /) -> bool:
+        """Whether the price of each of the system's providers that may answer is known by now."""
+        ...
+
     def known(self, kind: str, /) -> Sequence[ModelInfo]:
         """What is known of a kind's models without asking anybody."""
         ...

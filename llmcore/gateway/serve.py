@@ -58,8 +58,8 @@ SayError = Callable[..., ErrorAnswer]
 
 @define
 class Desk:
-    """What every call needs. now: monotonic seconds, wall: epoch seconds. priced: set once prices are known; calls that
-    have a budget wait for it, None: they need not.
+    """What every call needs. now: monotonic seconds, wall: epoch seconds. priced: set once public prices are known; calls
+    that have a budget wait for it where configured prices do not suffice. None: they need not.
     """
 
     config: GatewayConfig
@@ -113,7 +113,8 @@ class Call:
         """Seconds of this call that were ours and not a provider's."""
         if not self.asked:
             return now - self.began
-        between = self.got - self.asked
+        got = self.got or now
+        between = got - self.asked
         last = self.attempts[-1] if self.attempts else None
         if last is not None and last.duration_s is not None:
             between -= last.duration_s + (last.started_s or 0.0)
@@ -121,7 +122,7 @@ class Call:
             between += first
         else:
             between = 0.0
-        return max(0.0, (self.asked - self.began) + between + (now - self.got))
+        return max(0.0, (self.asked - self.began) + between + (now - got))
 
 
 class Told(Protocol):
@@ -252,8 +253,7 @@ class Endpoint:
             return
         tokens, cost = len(body) // CHARS_PER_TOKEN, 0
         if limits.budget_micros is not None:
-            if self.desk.priced is not None:
-                await self.desk.priced.wait()
+            await self._priced(model)
             price = self.desk.backend.cost(model, Usage(tokens, output))
             cost = 0 if price is None else int(price * 1_000_000)
         want = Want(1, tokens + output, cost)
@@ -262,6 +262,12 @@ class Endpoint:
         except TooMany as error:
             self.desk.metrics.limited(error.code)
             raise
+
+    async def _priced(self, model: str | None) -> None:
+        """Until a budget can count this call."""
+        priced = self.desk.priced
+        if priced is not None and not priced.is_set() and not self.desk.backend.priced(model):
+            await priced.wait()
 
     # ------------------------------------------------------------------------------- after the model
 

@@ -35,6 +35,7 @@ MAX_TENANTS = 10_000
 OWN_CONNECTIONS = 200
 _THOUSAND = 1000
 _UNSAID = Routing()
+_NOTHING = Usage(0, 0)
 _STATUS = re.compile(r"\(status (\d{3})\b")
 
 
@@ -94,13 +95,18 @@ class ManagerBackend:
         return await guards[name].list_models()
 
     def cost(self, model: str | None, usage: Usage, /) -> Decimal | None:
+        return max((cost for cost in self._costs(model, usage) if cost is not None), default=None)
+
+    def priced(self, model: str | None, /) -> bool:
+        return None not in self._costs(model, _NOTHING)
+
+    def _costs(self, model: str | None, usage: Usage) -> list[Decimal | None]:
         fleet = self._manager.fleet
         try:
             choices = fleet.arranged(model, ())
         except InvalidRequestError:
-            return None
-        costs = [fleet.guards[choice.index].cost(choice.model, usage) for choice in choices]
-        return max((cost for cost in costs if cost is not None), default=None)
+            return []
+        return [fleet.guards[choice.index].cost(choice.model, usage) for choice in choices]
 
     def explain(self, request: GenerationRequest, /) -> Mapping[str, Any]:
         return asdict(self._manager.explain(request))

@@ -118,6 +118,9 @@ class Backend:
     def price(self, kind: str, model: str | None) -> PriceTag:
         return self.prices.get(model or "", PriceTag())
 
+    def priced(self, model: str | None) -> bool:
+        return self.price_usd is not None
+
     def cost(self, model: str | None, usage: Usage) -> Decimal | None:
         return self.price_usd
 

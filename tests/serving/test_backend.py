@@ -260,6 +260,21 @@ async def test_the_default_model_of_a_kind_is_the_operators_own() -> None:
     await made.aclose()
 
 
+async def test_a_price_is_known_where_all_that_may_answer_have_one() -> None:
+    price = {"*": Price(3)}
+    made = of(
+        ProviderConfig("said", "openai", api_key=CANARY, models={"fast": "gpt-4o-mini"}, prices=price),
+        ProviderConfig("also", "vllm", models={"fast": "m", "any": "n"}, prices=price),
+        ProviderConfig("unsaid", "groq", api_key=CANARY, models={"any": "m"}),
+    )
+    assert made.priced("fast")
+    assert made.priced("said/gpt-4o")
+    assert not made.priced("any")
+    assert not made.priced("unsaid/m")
+    assert made.cost("any", Usage(1_000_000, 0)) == 3
+    await made.aclose()
+
+
 async def test_facts_come_from_the_configuration_then_the_vendor_then_the_price_list() -> None:
     assert warm()
     made = of(

@@ -245,6 +245,15 @@ async def test_a_call_with_a_budget_waits_until_prices_are_known() -> None:
     assert not on.provider().requests
 
 
+async def test_a_call_with_a_budget_waits_for_nothing_where_configured_prices_suffice() -> None:
+    on = stage(Answer("hello"), limits=Limits(budget_micros=1_000_000))
+    on.desk.priced = asyncio.Event()
+    on.backend.price_usd = Decimal("0.1")
+    async with client(on) as http:
+        reply = await http.post("/v1/chat/completions", json=question())
+    assert reply.status_code == 200
+
+
 async def test_an_error_names_who_failed_last_and_what_was_ours() -> None:
     on = stage(Fail(RateLimitError("slow down", status=429, retry_after=120.0)))
     async with client(on) as http:
