@@ -15,7 +15,7 @@ from attrs import frozen
 
 from llmcore import build
 from llmcore.cli.grid import UNKNOWN, Grid, columns, count, plural, seconds
-from llmcore.cli.outcome import DONE, FAILED, lines
+from llmcore.cli.outcome import DONE, EXTRAS, FAILED, lines
 from llmcore.cli.screen import Screen, one_line
 from llmcore.cli.setup import enabled, find_config
 from llmcore.config import LlmConfig, ProviderConfig, Timeouts
@@ -26,8 +26,6 @@ from llmcore.loader.text import Notes, read_source
 from llmcore.provider import LlmProvider
 from llmcore.providers import kinds
 from llmcore.types import GenerationRequest
-
-GATEWAY = ("sqlalchemy", "aiosqlite", "alembic", "cryptography", "uvicorn")
 
 # -------------------------------------------------------------------------------------------------- check
 
@@ -64,7 +62,7 @@ def whole_report(path: Path, environ: Mapping[str, str]) -> Report:
 
 
 def _gateway(path: Path, environ: Mapping[str, str], notes: Notes) -> None:
-    if all(find_spec(name) for name in GATEWAY):
+    if all(find_spec(name) for name, extra in EXTRAS.items() if extra == "gateway"):
         from llmcore.serving.examine import examine_gateway
 
         examine_gateway(path, environ, notes)

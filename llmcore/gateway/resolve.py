@@ -236,7 +236,9 @@ class Resolver:
     async def _target(self, narrowed: _Narrowed, wanted: Wanted, extra: Mapping[str, Any]) -> Target:
         media, use = wanted.media, narrowed.use
         if wanted.principal.models is not None:
-            self._check_model(wanted.principal.models, narrowed.model, own=use is not None)
+            names = self._names() if use is None else frozenset[str]()
+            if not wanted.principal.may_use(narrowed.model, names):
+                raise _not_allowed(wanted.principal.models, narrowed.model)
             check_bounded(extra)
         if use is None:
             check_handed_on(extra)
@@ -249,22 +251,6 @@ class Resolver:
         except ConfigurationError as error:
             raise BadRequest(f"your settings cannot work: {error}", code="invalid_settings") from None
         return Target(lease.provider, lease)
-
-    def _check_model(self, models: frozenset[str], model: str | None, *, own: bool) -> None:
-        """Raises Forbidden for a model that is not on the key's list. "name/model" is that model of a system provider of
-        the name alone: elsewhere the slash is part of another model's name.
-        """
-        head, _, tail = (model or "").partition("/")
-        if model in models or (tail in models and not own and head in self._names()):
-            return
-        allowed = ", ".join(sorted(models))[:200]
-        raise Forbidden(
-            f"this key may not use {model[:200]!r}; it may use {allowed}"
-            if model
-            else f"name a model: this key may use {allowed}",
-            code="model_not_allowed",
-            param="model",
-        )
 
     def _names(self) -> frozenset[str]:
         return frozenset(view.name for view in self._backend.providers())
@@ -304,3 +290,14 @@ def _with_defaults(request: GenerationRequest, settings: OwnSettings) -> Generat
     temperature = settings.temperature if request.temperature is None else request.temperature
     max_tokens = settings.max_tokens if request.max_tokens is None else request.max_tokens
     return evolve(request, temperature=temperature, max_tokens=max_tokens)
+
+
+def _not_allowed(models: frozenset[str], model: str | None) -> Forbidden:
+    allowed = ", ".join(sorted(models))[:200]
+    return Forbidden(
+        f"this key may not use {model[:200]!r}; it may use {allowed}"
+        if model
+        else f"name a model: this key may use {allowed}",
+        code="model_not_allowed",
+        param="model",
+    )

@@ -141,6 +141,7 @@ def test_a_public_address_before_a_server_that_is_not_asked(check: Check) -> Non
         ("asyncpg", 'database_url = "postgresql://u@h/x"', "postgres"),
         ("opentelemetry", "tracing = true", "otel"),
         ("sqlalchemy", "", "gateway"),
+        ("jinja2", "", "gateway"),
     ],
 )
 def test_an_extra_that_is_missing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Literal, TypeAlias
 
 from attrs import frozen
@@ -75,10 +76,11 @@ class Principal:
         """What limits are counted by."""
         return self.key_id or self.user_id
 
-    def may_use(self, model: str | None) -> bool:
-        """Whether the allow-list has `model`, as the client wrote it or without its provider."""
-        if self.models is None:
+    def may_use(self, model: str | None, names: Container[str]) -> bool:
+        """Whether the allow-list has `model`, as the client wrote it or without its provider. names: of the system's
+        providers; where the head of "name/model" is none of them, the slash is part of another model's name.
+        """
+        if self.models is None or model in self.models:
             return True
-        if model is None:
-            return False
-        return model in self.models or model.partition("/")[2] in self.models
+        head, _, tail = (model or "").partition("/")
+        return tail in self.models and head in names

@@ -75,7 +75,7 @@ class ModelsApi:
         wanted = context.params["id"]
         for model in (*await self._allowed(context.principal), *(await self._listed()).models):
             named = wanted in {model.id, f"{model.provider}/{model.id}"}
-            if named and context.principal.may_use(model.id):
+            if named and context.principal.may_use(model.id, self._names()):
                 if context.head.get(_ANTHROPIC) is not None:
                     return Reply(anthropic_models.encode_model(model))
                 return Reply(encode_model(model, created=int(self._services.desk.wall())))
@@ -86,8 +86,9 @@ class ModelsApi:
         listed = await self._listed(refresh=flag(context.query, "refresh"))
         views = backend.views()
         entries = await entries_of(backend, self._speeds, listed.models, views)
-        usable = [one for one in entries if context.principal.may_use(one.id)]
-        named = [one for view in views for one in aliases(view) if context.principal.may_use(one.id)]
+        principal, names = context.principal, self._names()
+        usable = [one for one in entries if principal.may_use(one.id, names)]
+        named = [one for view in views for one in aliases(view) if principal.may_use(one.id, names)]
         return Reply(
             {
                 "models": [one.as_json() for one in (*named, *usable)],
@@ -113,7 +114,11 @@ class ModelsApi:
             for name in (view.text_model, view.embedding_model):
                 if name is not None:
                     found.setdefault(name, ModelInfo(name, view.name, owned_by=view.kind))
-        return [model for model in found.values() if principal.may_use(model.id)]
+        names = self._names()
+        return [model for model in found.values() if principal.may_use(model.id, names)]
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(one.name for one in self._services.desk.backend.providers())
 
 
 def needs_of(query: Mapping[str, str]) -> Needs:
