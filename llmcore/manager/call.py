@@ -259,7 +259,7 @@ class Call(Generic[Q, T]):
     async def _visit(self, lane: Lane, step: Step, candidate: Candidate) -> Visit:
         """Wait as the step says, then pass the candidate's gates; from then on the lane's silence counts."""
         if step.wait:
-            await self._clock.sleep(step.wait)
+            await self._manager.rest(step.wait)
         lane.since = now = self._clock.now()
         lane.silent = False
         if self._overlaps:

@@ -98,6 +98,7 @@ class ProviderManager:
         self._retired: list[LlmProvider] = []
         self._leaving: list[Fleet] = []
         self._closed = False
+        self._resting: set[anyio.CancelScope] = set()
         self.fleet: Fleet = self._assembled(
             Rebuilt(providers, fallback or FallbackConfig(), timeouts or Timeouts()), ()
         )
@@ -184,6 +185,8 @@ class ProviderManager:
     async def aclose(self) -> None:
         """Close every provider and take no call any more. Calls that are under way end with an error; none begins anew."""
         self._closed = True
+        for scope in tuple(self._resting):
+            scope.cancel()
         retired, self._retired = self._retired, []
         for provider in (*retired, *self.providers):
             await provider.aclose()
@@ -294,6 +297,16 @@ class ProviderManager:
 
         group.start_soon(wait)
         return scope.cancel
+
+    async def rest(self, seconds: float) -> None:
+        """Sleep between two attempts. Raises ProviderError where the manager is closed meanwhile."""
+        with anyio.CancelScope() as scope:
+            self._resting.add(scope)
+            try:
+                await self.clock.sleep(seconds)
+            finally:
+                self._resting.discard(scope)
+        self._check_open()
 
     def answered(self, call: Call[Q, Any], won: Won[Any], usage: Usage, now: float) -> None:
         """A call has its answer."""

@@ -201,6 +201,34 @@ def test_a_call_in_a_queue_ends_as_it_began_while_the_configuration_changes(back
     run_simulated(main, backend=backend)
 
 
+@both
+def test_a_call_that_waits_for_its_next_attempt_does_not_outlive_its_manager(backend: Backend) -> None:
+    async def main() -> None:
+        a = ScriptedProvider(
+            "a", [Fail(RateLimitError("later", status=429, retry_after=20.0)), Answer("late")]
+        )
+        manager = ProviderManager([a])
+        began, failed = anyio.current_time(), []
+
+        async def call() -> None:
+            with pytest.raises(ProviderError) as caught:
+                await manager.generate("x")
+            failed.append((anyio.current_time() - began, caught.value))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await anyio.sleep(1.0)
+            assert len(a.requests) == 1
+            await manager.aclose()
+        ((after, error),) = failed
+        assert after == pytest.approx(1.0)
+        assert "later" in str(error)
+        assert len(a.requests) == 1
+        assert manager.stats().in_flight == 0
+
+    run_simulated(main, backend=backend)
+
+
 def test_a_configuration_that_cannot_work_is_settled_as_not_taken() -> None:
     async def main() -> None:
         told: list[bool] = []
