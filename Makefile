@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 REAL   := .venv-real
 
-.PHONY: help demo test test-long lint check bench bench-full bench-gateway test-real test-services test-browser format clean
+.PHONY: help demo test test-long lint check bench bench-full bench-gateway test-real test-services test-browser lock audit format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -53,6 +53,18 @@ test-services: $(STAMP)  ## against real servers (PostgreSQL, Redis) of this mac
 test-browser: $(STAMP)  ## the gateway's pages in a real Chromium of this machine's own packages; what is missing is skipped and said
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
 	@LLMCORE_BROWSER=1 $(BIN)/python -m pytest tests/browser -m browser
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
+EXTRAS := $(addprefix --extra ,cli fast gateway otel postgres prices redis)
+
+lock: $(STAMP)  ## the newest versions, with hashes, that the image in deploy/ is made of
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group lock
+	$(LOCK) --upgrade $(EXTRAS) pyproject.toml --output-file deploy/requirements.lock
+	echo hatchling | $(LOCK) --upgrade - --output-file deploy/build.lock
+
+audit: $(STAMP)  ## known faults of the locked versions, asked of the registry
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group lock
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement deploy/requirements.lock --requirement deploy/build.lock
 
 format: $(STAMP)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
