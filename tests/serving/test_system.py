@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -216,6 +218,30 @@ async def test_of_two_changes_at_once_neither_is_lost(tmp_path: Path) -> None:
         assert set(await load(ready.services.store)) == {"third", "fourth"}
 
 
+async def test_of_two_changes_of_one_provider_none_undoes_the_other(tmp_path: Path) -> None:
+    async with running(tmp_path) as (ready, http):
+        changes = [{"text_model": "n"}, {"priority": 7}, {"max_in_flight": 3}]
+        replies = await asyncio.gather(*(http.patch(f"{AT}/first", json=one) for one in changes))
+        kept = (await load(ready.services.store))["first"]
+        assert 200 in {reply.status_code for reply in replies}
+        for change, reply in zip(changes, replies, strict=True):
+            ((field, value),) = change.items()
+            if reply.status_code == 200:
+                assert kept[field] == value
+            else:
+                assert reply.status_code == 409
+                assert "try again" in reply.json()["error"]["message"]
+                assert field not in kept
+
+
+async def test_one_that_was_removed_may_be_added_again(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, http):
+        assert (await http.delete(f"{AT}/first")).status_code == 200
+        again = await http.post(AT, json={"name": "first", "provider": "vllm", "text_model": "n"})
+        assert again.status_code == 201
+        assert sorted(await names(http)) == ["first", "hosted"]
+
+
 async def test_a_save_that_fails_leaves_the_process_as_the_database_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +254,28 @@ async def test_a_save_that_fails_leaves_the_process_as_the_database_is(
         assert (await http.delete(f"{AT}/first")).status_code == 409
         explained = await http.post(f"{AT}/explain", json={"messages": [{"role": "user", "content": "x"}]})
         assert [one["provider"] for one in explained.json()["candidates"]] == ["first", "hosted"]
+
+
+async def test_an_admin_who_leaves_in_the_middle_leaves_all_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered = asyncio.Event()
+
+    async def slow(*arguments: Any) -> None:
+        entered.set()
+        await asyncio.sleep(0.1)
+        await save(*arguments)
+
+    monkeypatch.setattr("llmcore.gateway.system.save", slow)
+    async with running(tmp_path) as (ready, http):
+        change = asyncio.create_task(http.patch(f"{AT}/first", json={"text_model": "n"}))
+        await entered.wait()
+        change.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await change
+        (kept,) = (await load(ready.services.store)).values()
+        assert kept["text_model"] == "n"
+        assert (await http.get(AT)).json()["providers"][0]["text_model"] == "n"
 
 
 async def test_an_entry_that_does_not_open_is_left_out_and_said(tmp_path: Path) -> None:

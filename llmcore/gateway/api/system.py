@@ -63,14 +63,13 @@ class SystemApi:
         required(context.body, "provider")
         if name in await self._names():
             raise Conflict(f"there is a provider {name!r} already")
-        return await self._put(context, name, {}, None, status=201)
+        return await self._put(context, name, None, status=201)
 
     async def change(self, context: Context) -> Reply:
         name = context.params["name"]
         config = await self._system.config()
         before = found(next((one for one in config.providers if one.name == name), None), "provider")
-        entry = (await self._system.entries()).get(name, {})
-        return await self._put(context, name, entry, (before.provider, before.base_url))
+        return await self._put(context, name, (before.provider, before.base_url))
 
     async def remove(self, context: Context) -> Reply:
         name = context.params["name"]
@@ -104,14 +103,14 @@ class SystemApi:
         self,
         context: Context,
         name: str,
-        entry: Entry,
         before: tuple[str, str | None] | None,
         *,
         status: int = 200,
     ) -> Reply:
-        """Lay the body over `entry`. before: kind and address until now."""
-        body = context.body
+        """Lay the body over the entry. before: kind and address until now, None for a new one."""
+        body, was = context.body, (await self._system.entries()).get(name)
         known(body, BODY if before is None else BODY[1:])
+        entry: Entry = {} if was is None or before is None else was
         after: Entry = {**entry, **_said(body)}
         kind_name = after.get("provider") or (before[0] if before else "")
         kind = self._services.choices.kind(kind_name)
@@ -128,7 +127,13 @@ class SystemApi:
         elif "api_key" in body:
             after.pop("key", None)
         action = "provider.add" if before is None else "provider.change"
-        return await self._done(context, action, name, lambda entries: entries.update({name: after}), status)
+
+        def lay(entries: dict[str, Entry]) -> None:
+            if entries.get(name) != was:
+                raise Conflict(f"the provider {name!r} was changed by somebody else meanwhile; try again")
+            entries[name] = after
+
+        return await self._done(context, action, name, lay, status)
 
     def _address(self, kind: KindInfo, url: str) -> str:
         config = self._services.desk.config
