@@ -319,6 +319,7 @@ class Fold:
             attempts=end.attempts,
             warnings=end.warnings,
             skipped=end.skipped,
+            stop_sequence=end.stop_sequence,
         )
 
     def _extend(self, kind: type, text: str) -> None:
@@ -396,6 +397,7 @@ def events_of(response: GenerationResponse) -> list[Event]:
             response.attempts,
             response.warnings,
             response.skipped,
+            response.stop_sequence,
         )
     )
     return events

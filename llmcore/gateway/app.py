@@ -78,6 +78,8 @@ class Gateway:
         return path.startswith(API) or f"{path}/" in API or self._nearly(path) is not None
 
     def _unknown(self, path: str) -> str:
+        if "/batches" in path:
+            return "batches are not served here; send their requests one by one"
         near = self._nearly(path)
         return (
             "there is no such address here"
@@ -96,7 +98,8 @@ class Gateway:
     async def _refuse(self, scope: Scope, send: Send, error: GatewayError) -> None:
         """An error before any endpoint, in the words of the wire that was asked."""
         head = Head(scope)
-        wire = anthropic_error if "/v1/messages" in scope["path"] else openai_error
+        anthropic = "/v1/messages" in scope["path"] or head.get(b"anthropic-version") is not None
+        wire = anthropic_error if anthropic else openai_error
         said = wire(error, request_id=head.request_id)
         headers = [JSON_TYPE, *COMMON, *raw_headers({"x-request-id": head.request_id, **said.headers})]
         await answer(send, said.status, as_json(said.body), headers, head_only=scope["method"] == "HEAD")

@@ -76,16 +76,13 @@ class SystemProviders:
             base, entries = self._base or await self._read(), await load(self._store)
             before = json.dumps(entries)
             work(entries)
-            with anyio.CancelScope(
-                shield=True
-            ):  # an admin who leaves in the middle must not leave half of it
-                await self._backend.reload(self._laid_over(base, entries))
-                try:
-                    await save(self._store, entries, before)
-                except StoreError:
-                    await self._backend.reload(self._laid_over(base, json.loads(before)))
-                    raise
-                self._seen = json.dumps(entries)
+            await self._backend.reload(self._laid_over(base, entries))
+            try:
+                await save(self._store, entries, before)
+            except StoreError:
+                await self._backend.reload(self._laid_over(base, json.loads(before)))
+                raise
+            self._seen = json.dumps(entries)
 
     async def follow(self) -> None:
         """Apply what other processes change, until cancelled."""

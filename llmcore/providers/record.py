@@ -70,6 +70,7 @@ def stamped(response: R, trace: Trace, usage: Usage, attempt: Attempt) -> R:
         warnings,
         response.skipped,
         response.raw,
+        response.stop_sequence,
     )
 
 

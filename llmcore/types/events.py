@@ -67,7 +67,7 @@ class Continued:
 
 @frozen
 class Finished:
-    """The end of an answer; comes exactly once, last."""
+    """The end of an answer; comes exactly once, last. stop_sequence: see `GenerationResponse`."""
 
     finish_reason: FinishReason = "unknown"
     raw_finish_reason: str | None = None
@@ -79,6 +79,7 @@ class Finished:
     attempts: tuple[Attempt, ...] = ()
     warnings: tuple[RequestWarning, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    stop_sequence: str | None = None
 
 
 Event: TypeAlias = TextDelta | ThinkingDelta | ToolCallDelta | PartDelta | Restarted | Continued | Finished

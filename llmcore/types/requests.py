@@ -53,10 +53,14 @@ ResponseFormat: TypeAlias = Literal["json"] | JsonSchema
 
 @frozen
 class Reasoning:
-    """How much the model shall think: an `effort` word, or a `budget_tokens` where the vendor counts."""
+    """How much the model shall think: an `effort` word, or a `budget_tokens` where the vendor counts.
+
+    adaptive: the model says itself whether and how long it thinks (a mode of Anthropic's), as far as `effort` lets it.
+    """
 
     effort: Effort | None = None
     budget_tokens: int | None = None
+    adaptive: bool = False
 
 
 def _as_messages(value: str | Message | Iterable[Message]) -> tuple[Message, ...]:

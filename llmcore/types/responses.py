@@ -124,7 +124,10 @@ class Skipped:
 
 @frozen
 class GenerationResponse:
-    """One answer. `text` and `tool_calls` are views of `message`; `raw` is the vendor's body, decoded."""
+    """One answer. `text` and `tool_calls` are views of `message`; `raw` is the vendor's body, decoded.
+
+    stop_sequence: which of the request's `stop` ended it, where the vendor says so (Anthropic does).
+    """
 
     message: Message
     finish_reason: FinishReason = "unknown"
@@ -138,6 +141,7 @@ class GenerationResponse:
     warnings: tuple[RequestWarning, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     raw: Any = field(default=None, repr=False, eq=False)
+    stop_sequence: str | None = None
 
     @property
     def text(self) -> str:

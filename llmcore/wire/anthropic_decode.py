@@ -60,6 +60,7 @@ def decode_message(value: dict[str, Any], origin: str) -> GenerationResponse:
         model=as_str(value.get("model")),
         id=as_str(value.get("id")),
         raw=value,
+        stop_sequence=as_str(value.get("stop_sequence")),
     )
 
 

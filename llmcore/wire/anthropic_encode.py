@@ -142,10 +142,8 @@ class RequestEncoder:
 
     def _answer_choice(self, thinking: Json) -> Json:
         """The choice that makes the model use the answer tool, or first one of the caller's own."""
-        if thinking and thinking["type"] == "enabled":
-            self.warnings.changed(
-                "response_format", "asked for but not forced, since a thinking budget forbids it"
-            )
+        if thinking and thinking["type"] != "disabled":
+            self.warnings.changed("response_format", "asked for but not forced, since thinking forbids it")
             return {"type": "auto"}
         asked = self._request.tool_choice
         if not self._request.tools or asked == "none":
@@ -162,7 +160,7 @@ class RequestEncoder:
         if reasoning.effort == "none" or budget == 0:
             return {"type": "disabled"}
         if budget is None:
-            return None
+            return {"type": "adaptive"} if reasoning.adaptive else None
         if budget < MIN_BUDGET:
             self.warnings.changed("reasoning.budget_tokens", f"{budget} raised to {MIN_BUDGET}, the least")
         return {"type": "enabled", "budget_tokens": max(budget, MIN_BUDGET)}

@@ -67,6 +67,7 @@ class AnthropicDecoder(StreamDecoder):
         self._model: str | None = None
         self._reason: str | None = None
         self._details: Json = None
+        self._stop: str | None = None
         self._usage: dict[str, Any] = {}
 
     @property
@@ -122,6 +123,7 @@ class AnthropicDecoder(StreamDecoder):
     def _learn(self, delta: dict[str, Any], usage: Json) -> None:
         self._reason = as_str(delta.get("stop_reason")) or self._reason
         self._details = delta.get("stop_details") or self._details
+        self._stop = as_str(delta.get("stop_sequence")) or self._stop
         self._usage.update({key: value for key, value in as_dict(usage).items() if value is not None})
 
     def _complete(self, events: list[Event]) -> None:
@@ -141,6 +143,7 @@ class AnthropicDecoder(StreamDecoder):
                 usage_of(self._usage or None),
                 self._model,
                 id=self._id,
+                stop_sequence=self._stop,
             ),
         )
         self.done = True

@@ -26,7 +26,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings
-from llmcore.wire.foreign import TO_COHERE, native
+from llmcore.wire.foreign import TO_COHERE, native, not_adaptive
 from llmcore.wire.media import image_url
 from llmcore.wire.read import Json, merged
 
@@ -52,8 +52,8 @@ def chat_body(request: GenerationRequest, warnings: Warnings, *, stream: bool) -
         if "tools" in body:
             raise UnsupportedFeatureError("response_format: Cohere takes no schema together with tools")
         body["response_format"] = _format(request.response_format)
-    if request.reasoning is not None:
-        body["thinking"] = _thinking(request.reasoning, warnings)
+    if request.reasoning is not None and (thinking := _thinking(request.reasoning, warnings)) is not None:
+        body["thinking"] = thinking
     return merged(body, native(request.extra, TO_COHERE, warnings))
 
 
@@ -127,9 +127,12 @@ def _format(response_format: ResponseFormat) -> Json:
 
 
 def _thinking(reasoning: Reasoning, warnings: Warnings) -> Json:
-    """Thinking is on or off, with a number of tokens; words of effort cannot be said."""
+    """Thinking is on or off, with a number of tokens; words of effort cannot be said, nor that the model may choose."""
     if reasoning.effort == "none" or reasoning.budget_tokens == 0:
         return {"type": "disabled"}
+    if reasoning.adaptive and reasoning.effort is None and reasoning.budget_tokens is None:
+        not_adaptive(reasoning, warnings)
+        return None
     if reasoning.budget_tokens is None:
         warnings.dropped("reasoning.effort", reasoning.effort, "thinking is on or off here; switched on")
         return {"type": "enabled"}

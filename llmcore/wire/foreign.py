@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmcore.types import Reasoning
 from llmcore.wire.base import Warnings
 
 CHAT_COMPLETIONS: frozenset[str] = frozenset(
@@ -42,6 +43,12 @@ CHAT_COMPLETIONS: frozenset[str] = frozenset(
 TO_ANTHROPIC: frozenset[str] = CHAT_COMPLETIONS - {"metadata", "service_tier"}
 TO_GEMINI: frozenset[str] = CHAT_COMPLETIONS
 TO_COHERE: frozenset[str] = CHAT_COMPLETIONS - {"frequency_penalty", "presence_penalty", "logprobs"}
+TO_OLLAMA: frozenset[str] = CHAT_COMPLETIONS - {
+    "frequency_penalty",
+    "presence_penalty",
+    "logprobs",
+    "top_logprobs",
+}
 TO_RESPONSES: frozenset[str] = CHAT_COMPLETIONS - {
     "metadata",
     "moderation",
@@ -65,3 +72,9 @@ def native(extra: Mapping[str, Any], foreign: frozenset[str], warnings: Warnings
     for name in sorted(foreign.intersection(extra)):
         warnings.dropped(f"extra.{name}", extra[name], "a field of chat completions; not sent")
     return {name: value for name, value in extra.items() if name not in foreign}
+
+
+def not_adaptive(reasoning: Reasoning, warnings: Warnings) -> None:
+    """Adaptive thinking without a word of effort, for dialects that cannot ask for it."""
+    if reasoning.adaptive:
+        warnings.changed("reasoning.adaptive", "whether it thinks is left to the model's own default")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -31,8 +32,8 @@ from llmcore.types import (
 from llmcore.wire.base import Warnings
 from llmcore.wire.gemini_media import file_part, image_part, inline
 
-_OWN_ID = re.compile(r"call_\d+")
-"""Ids that the decoder made because the vendor sent none; the vendor does not know them."""
+_OWN_ID = re.compile(r"call_\d+(?:_[0-9a-f]{8})?")
+"""Ids that the decoder made because the vendor sent none (the gateway makes them longer); the vendor does not know them."""
 
 
 @frozen
@@ -56,6 +57,7 @@ def contents_of(
     contents: list[dict[str, Any]] = []
     results: list[tuple[int, dict[str, Any]]] = []
     calls: dict[str, tuple[int, str]] = {}
+    numbers = count()
     current = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
     for at, message in enumerate(messages):
         if message.role == "system":
@@ -68,7 +70,7 @@ def contents_of(
         parts = parts_of(message.parts, dialect, warnings)
         if message.role == "assistant":
             for call in message.tool_calls:
-                calls[call.id] = (len(calls), call.name)
+                calls[call.id] = (next(numbers), call.name)
             if signed and at > current:
                 _sign_first_call(parts, dialect.unsigned)
         if parts:

@@ -29,9 +29,13 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings
+from llmcore.wire.foreign import TO_OLLAMA, native, not_adaptive
 from llmcore.wire.read import Json, merged
 
 ORIGIN = "ollama"
+
+_PENALTIES = ("frequency_penalty", "presence_penalty")
+"""Fields of chat completions that stand among the options here."""
 
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 
@@ -51,7 +55,8 @@ def chat_body(request: GenerationRequest, warnings: Warnings, *, stream: bool) -
         body["think"] = think
     if options := _options(request):
         body["options"] = options
-    return merged(body, request.extra)
+    extra = {name: value for name, value in request.extra.items() if name not in _PENALTIES}
+    return merged(body, native(extra, TO_OLLAMA, warnings))
 
 
 def embed_body(request: EmbeddingRequest, warnings: Warnings) -> dict[str, Any]:
@@ -92,6 +97,7 @@ def _think(reasoning: Reasoning, warnings: Warnings) -> bool | str | None:
     warnings.dropped("reasoning.budget_tokens", reasoning.budget_tokens)
     effort = reasoning.effort
     if effort is None:
+        not_adaptive(reasoning, warnings)
         return None if reasoning.budget_tokens is None else True
     if effort == "none":
         return False
@@ -108,6 +114,7 @@ def _options(request: GenerationRequest) -> dict[str, Any]:
         "top_p": request.top_p,
         "seed": request.seed,
         "stop": list(request.stop) or None,
+        **{name: request.extra.get(name) for name in _PENALTIES},
     }
     return {name: value for name, value in options.items() if value is not None}
 

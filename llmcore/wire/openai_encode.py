@@ -17,6 +17,7 @@ from llmcore.types import (
     Tool,
 )
 from llmcore.wire.base import Warnings
+from llmcore.wire.foreign import not_adaptive
 from llmcore.wire.openai_messages import add
 from llmcore.wire.read import Json, merged
 from llmcore.wire.structured import ANSWER_TOOL, as_tool, schema_of, with_prompt
@@ -121,6 +122,7 @@ def reasoning_fields(wire: OpenAIWire, reasoning: Reasoning, warnings: Warnings)
         return {"reasoning": _nested(wire, reasoning, warnings)}
     warnings.dropped("reasoning.budget_tokens", reasoning.budget_tokens, "only effort words; not sent")
     if reasoning.effort is None:
+        not_adaptive(reasoning, warnings)
         return {}
     effort = known_effort(wire, reasoning.effort, warnings)
     off = reasoning.effort == "none"

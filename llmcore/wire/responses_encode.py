@@ -27,7 +27,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings
-from llmcore.wire.foreign import TO_RESPONSES, native
+from llmcore.wire.foreign import TO_RESPONSES, native, not_adaptive
 from llmcore.wire.openai_encode import known_effort, prompted
 from llmcore.wire.openai_messages import data_uri, image_url
 from llmcore.wire.read import Json, as_dict, merged
@@ -140,7 +140,10 @@ def _answer_format(wire: ResponsesWire, request: GenerationRequest) -> Json:
 
 def _reasoning(wire: ResponsesWire, reasoning: Reasoning, warnings: Warnings) -> dict[str, Any]:
     warnings.dropped("reasoning.budget_tokens", reasoning.budget_tokens, "only effort words; not sent")
-    return {} if reasoning.effort is None else {"effort": known_effort(wire, reasoning.effort, warnings)}
+    if reasoning.effort is None:
+        not_adaptive(reasoning, warnings)
+        return {}
+    return {"effort": known_effort(wire, reasoning.effort, warnings)}
 
 
 # ----------------------------------------------------------------------------------------------------- items

@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -254,28 +253,6 @@ async def test_a_save_that_fails_leaves_the_process_as_the_database_is(
         assert (await http.delete(f"{AT}/first")).status_code == 409
         explained = await http.post(f"{AT}/explain", json={"messages": [{"role": "user", "content": "x"}]})
         assert [one["provider"] for one in explained.json()["candidates"]] == ["first", "hosted"]
-
-
-async def test_an_admin_who_leaves_in_the_middle_leaves_all_or_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entered = asyncio.Event()
-
-    async def slow(*arguments: Any) -> None:
-        entered.set()
-        await asyncio.sleep(0.1)
-        await save(*arguments)
-
-    monkeypatch.setattr("llmcore.gateway.system.save", slow)
-    async with running(tmp_path) as (ready, http):
-        change = asyncio.create_task(http.patch(f"{AT}/first", json={"text_model": "n"}))
-        await entered.wait()
-        change.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await change
-        (kept,) = (await load(ready.services.store)).values()
-        assert kept["text_model"] == "n"
-        assert (await http.get(AT)).json()["providers"][0]["text_model"] == "n"
 
 
 async def test_an_entry_that_does_not_open_is_left_out_and_said(tmp_path: Path) -> None:

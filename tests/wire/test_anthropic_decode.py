@@ -270,6 +270,13 @@ FINISH = {
 }
 
 
+def test_the_stop_sequence_is_kept() -> None:
+    value = message({"type": "text", "text": "a"}, stop_reason="stop_sequence", stop_sequence=" b")
+    for answer in (whole(value), folded(*as_stream(value))[0]):
+        assert answer.stop_sequence == " b"
+    assert whole(message({"type": "text", "text": "a"})).stop_sequence is None
+
+
 @pytest.mark.parametrize(("reason", "finish"), FINISH.items())
 def test_finish_reasons(reason: str | None, finish: str) -> None:
     value = message({"type": "text", "text": "a"}, stop_reason=reason)

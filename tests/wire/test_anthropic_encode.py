@@ -410,8 +410,9 @@ def test_json_comes_by_a_tool_beside_the_callers_own(asked: str | None, choice: 
     assert body["tool_choice"] == choice
 
 
-def test_a_thinking_budget_forbids_a_forced_answer_and_it_is_said() -> None:
-    fields: dict[str, Any] = {"response_format": "json", "reasoning": Reasoning(budget_tokens=2000)}
+@pytest.mark.parametrize("reasoning", [Reasoning(budget_tokens=2000), Reasoning(adaptive=True)])
+def test_thinking_forbids_a_forced_answer_and_it_is_said(reasoning: Reasoning) -> None:
+    fields: dict[str, Any] = {"response_format": "json", "reasoning": reasoning}
     assert sent(NEW, **fields)["tool_choice"] == {"type": "auto"}
     assert warned(NEW, **fields) == ["response_format"]
 
@@ -436,6 +437,15 @@ def test_no_reasoning(reasoning: Any) -> None:
     body = sent(NEW, reasoning=reasoning)
     assert body["thinking"] == {"type": "disabled"}
     assert "output_config" not in body
+
+
+def test_adaptive_thinking() -> None:
+    assert sent(NEW, reasoning=Reasoning(adaptive=True))["thinking"] == {"type": "adaptive"}
+    body = sent(NEW, reasoning=Reasoning("high", adaptive=True))
+    assert (body["thinking"], body["output_config"]) == ({"type": "adaptive"}, {"effort": "high"})
+    assert sent(NEW, reasoning=Reasoning("none", adaptive=True))["thinking"] == {"type": "disabled"}
+    assert sent(NEW, reasoning=Reasoning(None, 2000, adaptive=True))["thinking"]["type"] == "enabled"
+    assert warned(NEW, reasoning=Reasoning(adaptive=True)) == []
 
 
 def test_a_budget_is_added_to_the_default_limit() -> None:

@@ -6,12 +6,13 @@ import json
 
 import pytest
 
-from llmcore.types import GenerationRequest
+from llmcore.types import GenerationRequest, Reasoning
 from llmcore.wire.anthropic import AnthropicWire
 from llmcore.wire.base import Wire
 from llmcore.wire.cohere import CohereWire
 from llmcore.wire.foreign import CHAT_COMPLETIONS, TO_ANTHROPIC, TO_COHERE, TO_GEMINI, TO_RESPONSES
 from llmcore.wire.gemini import GeminiWire
+from llmcore.wire.ollama import OllamaWire
 from llmcore.wire.openai import OpenAIWire
 from llmcore.wire.responses import ResponsesWire
 
@@ -51,3 +52,31 @@ def test_anthropic_gets_its_own_tiers_and_user_and_no_others() -> None:
     assert {"service_tier", "metadata"}.isdisjoint(body)
     assert warned == ["extra.service_tier", "extra.metadata"]
     assert sent(metadata="u")[1] == ["extra.metadata"]
+
+
+def test_ollama_gets_what_it_knows_where_it_looks_for_it() -> None:
+    """Unknown fields are passed over there, so what is sent in vain must be told all the same."""
+    penalties = {"frequency_penalty": 0.5, "presence_penalty": 0.25}
+    extra = {**dict.fromkeys(CHAT_COMPLETIONS, "x"), **penalties, "keep_alive": "5m", "options": {"top_k": 3}}
+    encoded = OllamaWire().encode_generate(GenerationRequest("hi", "m", extra=extra), stream=False)
+    body = json.loads(encoded.http.body or b"")
+    assert body["options"] == {**penalties, "top_k": 3}
+    assert set(body) - {"model", "messages", "stream", "options"} == {
+        "logprobs",
+        "top_logprobs",
+        "keep_alive",
+    }
+    kept = {"logprobs", "top_logprobs", *penalties}
+    assert {one.parameter for one in encoded.warnings} == {
+        f"extra.{name}" for name in CHAT_COMPLETIONS - kept
+    }
+
+
+@pytest.mark.parametrize("wire", [OpenAIWire(), ResponsesWire(), OllamaWire(), CohereWire()])
+def test_adaptive_thinking_is_left_to_the_model_where_it_has_no_word(wire: Wire) -> None:
+    def sent(reasoning: Reasoning | None) -> tuple[bytes | None, list[str]]:
+        encoded = wire.encode_generate(GenerationRequest("hi", "m", reasoning=reasoning), stream=False)
+        return encoded.http.body, [warning.parameter for warning in encoded.warnings]
+
+    assert sent(Reasoning(adaptive=True)) == (sent(None)[0], ["reasoning.adaptive"])
+    assert sent(Reasoning("high", adaptive=True)) == sent(Reasoning("high"))

@@ -340,6 +340,26 @@ def test_local_ids_are_not_sent_and_results_stand_in_the_order_of_their_calls() 
     assert len(contents) == 3
 
 
+def test_ids_that_come_again_in_a_later_turn_do_not_mix_up_its_results() -> None:
+    """Ids of our own begin anew with every answer of the vendor's."""
+    calls = (ToolCall("call_0", "f"), ToolCall("call_1", "f"))
+    contents = body(
+        Message.user("q"),
+        Message("assistant", calls),
+        Message("tool", (ToolResult("call_0", "a"), ToolResult("call_1", "b"))),
+        Message.user("again"),
+        Message("assistant", calls),
+        Message("tool", (ToolResult("call_1", "d"), ToolResult("call_0", "c"))),
+    )["contents"]
+    found = [
+        part["functionResponse"]["response"]["result"]
+        for content in contents
+        for part in content["parts"]
+        if "functionResponse" in part
+    ]
+    assert found == ["a", "b", "c", "d"]
+
+
 def test_a_user_message_after_results_is_a_turn_of_its_own() -> None:
     sent = body(
         Message.user("q"),

@@ -139,7 +139,8 @@ MESSAGES_ANSWER = whole(
 )
 VERSION = {
     "anthropic-version": told(
-        {**TEXT, "examples": ["2023-06-01"]}, "Where it is sent, the answer has Anthropic's form."
+        {**TEXT, "examples": ["2023-06-01"]},
+        "Where it is sent, the answer has Anthropic's form, and `limit`, `after_id` and `before_id` page the list.",
     )
 }
 MODEL = whole(

@@ -39,7 +39,7 @@ from llmcore.gateway.http import (
     raw_headers,
     read_body,
 )
-from llmcore.gateway.mirror.errors import openai_error
+from llmcore.gateway.mirror.errors import anthropic_error, openai_error
 from llmcore.gateway.mirror.sse import KEEP_ALIVE
 from llmcore.gateway.presence import Presence, Stream
 from llmcore.gateway.serve import Desk, SayError
@@ -48,6 +48,9 @@ from llmcore.gateway.stored import told
 from llmcore.gateway.vault import VaultError
 
 BODY_LIMIT = 256 * KIB
+ANTHROPIC = b"anthropic-version"
+"""The header by which Anthropic's clients are known on a path that both wires have."""
+
 NOBODY = Principal("", "nobody", "user", "key", scopes=frozenset())
 
 
@@ -98,7 +101,8 @@ class Browsers(Protocol):
 class Rule:
     """How one endpoint is guarded. reads: whether it takes a JSON body. cookies: whether a browser's session counts.
 
-    query: the parameters that are known, all others are refused; None where they are not looked at.
+    query: the parameters that are known, all others are refused; None where they are not looked at. both: whether
+    Anthropic's clients, known by their header, get its errors.
     """
 
     route: str
@@ -107,6 +111,7 @@ class Rule:
     cookies: bool = True
     limit: int = BODY_LIMIT
     query: frozenset[str] | None = None
+    both: bool = False
 
 
 def cookie_name(secure: bool) -> str:
@@ -245,15 +250,22 @@ class Framed:
     ) -> int:
         if isinstance(error, ConfigurationError) and not isinstance(error, ProviderError):
             error = BadRequest("; ".join(error.complaints), code="invalid_configuration")
-        said = self._say_error(error, request_id=head.request_id)
+        anthropic = self._rule.both and head.get(ANTHROPIC) is not None
+        said = (anthropic_error if anthropic else self._say_error)(error, request_id=head.request_id)
         headers = [JSON_TYPE, *_common(head)]
-        headers += [pair for pair in raw_headers(said.headers) if pair[0] != b"x-request-id"]
+        headers += [pair for pair in raw_headers(said.headers) if pair[0] not in _IDS]
         await answer(send, said.status, as_json(said.body), headers, head_only=scope["method"] == "HEAD")
         return said.status
 
 
+_IDS = (b"x-request-id", b"request-id")
+
+
 def _common(head: Head) -> RawHeaders:
-    return [(b"x-request-id", head.request_id.encode("ascii")), *COMMON]
+    """What every answer bears, with the request's id under each name by which its client looks for it."""
+    said = head.request_id.encode("ascii")
+    names = _IDS[:1] if head.get(ANTHROPIC) is None else _IDS
+    return [*((name, said) for name in names), *COMMON]
 
 
 def _query(scope: Scope, names: frozenset[str] | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from llmcore.errors import ProviderError
 from llmcore.gateway.access.extras import check_bounded
+from llmcore.gateway.api.call_ids import distinct_answer, distinct_event
 from llmcore.gateway.config import LimitsConfig
 from llmcore.gateway.errors import BadRequest, GatewayError, TooLarge
 from llmcore.gateway.http import NO_BUFFERING, SSE_TYPE, RawHeaders, Receive, json_object
@@ -66,7 +67,7 @@ class Generation(Endpoint):
         async with Presence(receive):
             call.asked = perf_counter()
             try:
-                response = await target.provider.generate(request)
+                response = distinct_answer(await target.provider.generate(request))
             finally:
                 call.got = perf_counter()
         call.attempts = response.attempts
@@ -118,7 +119,7 @@ class Generation(Endpoint):
         async for event in events:
             if type(event) is Finished:
                 call.attempts = event.attempts
-            piece = encoder.feed(event)
+            piece = encoder.feed(distinct_event(event))
             if not piece:
                 continue
             if not call.got:

@@ -8,7 +8,7 @@ from llmcore.config import CAPABILITIES
 from llmcore.gateway.access.principal import Principal
 from llmcore.gateway.api import anthropic_schemas, openai_schemas, schemas
 from llmcore.gateway.api.fields import flag
-from llmcore.gateway.api.frame import Context, Reply
+from llmcore.gateway.api.frame import ANTHROPIC, Context, Reply
 from llmcore.gateway.api.services import Services
 from llmcore.gateway.api.table import Route
 from llmcore.gateway.catalogue import Listed, Needs, aliases, recommended
@@ -17,9 +17,6 @@ from llmcore.gateway.mirror import anthropic_models
 from llmcore.gateway.mirror.openai_models import encode_model, encode_models
 from llmcore.gateway.speeds import Speeds, entries_of
 from llmcore.types import ModelInfo
-
-_ANTHROPIC = b"anthropic-version"
-"""The header by which Anthropic's clients are known on a path that both wires have."""
 
 
 class ModelsApi:
@@ -67,8 +64,8 @@ class ModelsApi:
 
     async def all(self, context: Context) -> Reply:
         models = await self._allowed(context.principal)
-        if context.head.get(_ANTHROPIC) is not None:
-            return Reply(anthropic_models.encode_models(models))
+        if context.head.get(ANTHROPIC) is not None:
+            return Reply(anthropic_models.encode_models(models, context.query))
         return Reply(encode_models(models, created=int(self._services.desk.wall())))
 
     async def one(self, context: Context) -> Reply:
@@ -76,7 +73,7 @@ class ModelsApi:
         for model in (*await self._allowed(context.principal), *(await self._listed()).models):
             named = wanted in {model.id, f"{model.provider}/{model.id}"}
             if named and context.principal.may_use(model.id, self._names()):
-                if context.head.get(_ANTHROPIC) is not None:
+                if context.head.get(ANTHROPIC) is not None:
                     return Reply(anthropic_models.encode_model(model))
                 return Reply(encode_model(model, created=int(self._services.desk.wall())))
         raise NotFound(f"there is no model {wanted[:120]!r} here", code="model_not_found", param="model")

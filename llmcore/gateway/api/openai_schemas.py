@@ -361,7 +361,9 @@ EMBEDDINGS_ANSWER = whole(
         )
     ),
     model=TEXT,
-    usage=of(prompt_tokens=COUNT, total_tokens=COUNT),
+    usage=whole(
+        prompt_tokens=told(null(COUNT), "Null where the provider does not count."), total_tokens=null(COUNT)
+    ),
 )
 MODEL = of(
     ("id", "object", "created", "owned_by"),

@@ -55,6 +55,14 @@ _ALWAYS = (400, 421, 500)
 _KNOWN_CALLER = (401, 403)
 _WITH_BODY = (408, 413, 415)
 _OF_MODELS = (404, 409, 422, 429, 502, 504)
+_OF_BOTH = {*_ALWAYS, *_KNOWN_CALLER, 404, 503, 529}
+_OPENAI = {"$ref": "#/components/schemas/Error"}
+_ANTHROPIC = {"$ref": "#/components/schemas/AnthropicError"}
+_SCHEMAS: dict[str, Any] = {
+    "": _OPENAI,
+    "Anthropic": _ANTHROPIC,
+    "Either": {"anyOf": [_OPENAI, _ANTHROPIC]},
+}
 _HEADERS = {401: ("www-authenticate",), 429: ("retry-after",), 503: ("retry-after",), 529: ("retry-after",)}
 
 
@@ -71,32 +79,29 @@ def errors_of(route: Route) -> dict[int, str]:
         found |= {*_OF_MODELS}
     if route.anthropic:
         found = (found - {503}) | {529, *((402,) if route.asks_model else ())}
-    return {status: _name(status, anthropic=route.anthropic) for status in sorted(found)}
+    if route.both and 503 in found:
+        found.add(529)
+    shape = "Either" if route.both else "Anthropic" if route.anthropic else ""
+    return {status: f"{shape}Error{status}" for status in sorted(found)}
 
 
 def error_responses() -> dict[str, Any]:
-    """The responses of the document: each status in OpenAI's shape, which is ours too, and in Anthropic's."""
+    """The responses of the document: each status in OpenAI's shape, which is ours too, in Anthropic's, or in either."""
+    wanted = {"": {*MEANINGS} - {402, 529}, "Anthropic": {*MEANINGS} - {503}, "Either": _OF_BOTH}
     return {
-        _name(status, anthropic=anthropic): _response(status, anthropic=anthropic)
+        f"{shape}Error{status}": _response(status, shape)
         for status in MEANINGS
-        for anthropic in (False, True)
-        if (anthropic and status != 503) or (not anthropic and status not in {402, 529})
+        for shape, statuses in wanted.items()
+        if status in statuses
     }
 
 
-def _name(status: int, *, anthropic: bool) -> str:
-    return f"{'Anthropic' if anthropic else ''}Error{status}"
-
-
-def _response(status: int, *, anthropic: bool) -> dict[str, Any]:
+def _response(status: int, shape: str) -> dict[str, Any]:
     description, error = MEANINGS[status]
-    say, schema = (anthropic_error, "AnthropicError") if anthropic else (openai_error, "Error")
-    said = say(error, request_id=_REQUEST)
+    said = (anthropic_error if shape == "Anthropic" else openai_error)(error, request_id=_REQUEST)
     names = ("x-request-id", *_HEADERS.get(status, ()))
     return {
         "description": description,
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
-        "content": {
-            "application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": said.body}
-        },
+        "content": {"application/json": {"schema": _SCHEMAS[shape], "example": said.body}},
     }

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from llmcore.gateway.access.limits import LocalShares
 from llmcore.gateway.access.policy import Access
-from llmcore.gateway.api.frame import BODY_LIMIT, Browsers, Context, Framed, Handler, Rule
+from llmcore.gateway.api.frame import ANTHROPIC, BODY_LIMIT, Browsers, Context, Framed, Handler, Rule
 from llmcore.gateway.api.table import Method, Route, Schema
 from llmcore.gateway.catalogue import Lists
 from llmcore.gateway.history import History
@@ -95,7 +95,8 @@ class Services:
         """One endpoint in its frame, as a row of the table."""
         reads = request is not None
         names = frozenset(query) if path.startswith("/api/") else None
-        rule = Rule(name, access, reads=reads, cookies=cookies, limit=limit, query=names)
+        both = ANTHROPIC.decode() in headers
+        rule = Rule(name, access, reads=reads, cookies=cookies, limit=limit, query=names, both=both)
         return Route(
             method,
             path,

@@ -57,6 +57,11 @@ class Route:
         return self.path.startswith("/v1/messages")
 
     @property
+    def both(self) -> bool:
+        """Whether a header of the request says which of the two shapes its answers and errors have."""
+        return "anthropic-version" in self.headers
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """The names of what is variable in the path."""
         parts = self.shown_path.split("/")

@@ -20,6 +20,7 @@ from llmcore.gateway.mirror.base import Asked, ErrorAnswer, Failure
 from llmcore.gateway.mirror.caching import cache_control
 from llmcore.gateway.mirror.errors import anthropic_error
 from llmcore.gateway.mirror.lost import Lost, unsaid
+from llmcore.gateway.mirror.strict import can_be_strict
 from llmcore.types import (
     CachePoint,
     Effort,
@@ -47,12 +48,21 @@ _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cac
 _TOOL_HERE_ONLY = ("allowed_callers", "defer_loading", "eager_input_streaming", "input_examples")
 _TOOL_ALL = _TOOL.union(_TOOL_HERE_ONLY)
 _CONFIG = frozenset({"effort", "format"})
+_CHOICE = frozenset({"type", "name", "disable_parallel_tool_use"})
+_METADATA = frozenset({"user_id"})
+_FORMAT = frozenset({"type", "schema"})
 _EMPTY: dict[str, Any] = {}
 
 _EFFORTS: tuple[Effort, ...] = ("low", "medium", "high", "xhigh", "max")
 Choice: TypeAlias = Literal["auto", "any", "tool", "none"]
 _CHOICES: tuple[Choice, ...] = ("auto", "any", "tool", "none")
-_THINKING = ("enabled", "disabled", "adaptive", "between_tools")
+_THINKING = {
+    "enabled": frozenset({"type", "display", "budget_tokens"}),
+    "disabled": frozenset({"type"}),
+    "adaptive": frozenset({"type", "display"}),
+    "between_tools": frozenset({"type"}),
+}
+"""Each kind of thinking, with what is read of it."""
 
 
 @frozen
@@ -76,7 +86,8 @@ class AnthropicMirror:
         created: int,
     ) -> dict[str, Any]:
         """`created` has no place in this wire."""
-        return message_of(response, id=message_id(id), model=response.model or asked.request.model or "")
+        model = response.model or asked.request.model or ""
+        return message_of(response, id=message_id(id), model=model, stops=asked.request.stop)
 
     def left_out(self, response: GenerationResponse, /) -> tuple[RequestWarning, ...]:
         return unsaid(response.message, has_form)
@@ -89,7 +100,7 @@ class AnthropicMirror:
         id: str,  # noqa: A002 - the wire's own word
         created: int,
     ) -> AnthropicEvents:
-        return AnthropicEvents(message_id(id), asked.request.model or "")
+        return AnthropicEvents(message_id(id), asked.request.model or "", asked.request.stop)
 
     def encode_error(self, error: Failure, /, *, request_id: str) -> ErrorAnswer:
         return anthropic_error(error, request_id=request_id)
@@ -107,10 +118,12 @@ def decode(body: Mapping[str, Any], lost: Lost, *, limited: bool = True) -> Gene
     turns = Turns(lost)
     messages = turns.system(body["system"], "system") if body.get("system") is not None else []
     messages += turns.turns(body)
-    _keep_all(messages, cache_control(body, ""))
-    choice, parallel = _choice(read.obj(body, "tool_choice"))
+    _keep_all(messages, cache_control(body, "", lost))
+    choice, parallel = _choice(read.obj(body, "tool_choice"), lost)
     config = read.obj(body, "output_config") or _EMPTY
-    user = read.string(read.obj(body, "metadata") or _EMPTY, "user_id", "metadata")
+    metadata = read.obj(body, "metadata") or _EMPTY
+    user = read.string(metadata, "user_id", "metadata")
+    lost.others(metadata, _METADATA, "metadata")
     max_tokens = (read.need_integer if limited else read.integer)(body, "max_tokens", low=1)
     return GenerationRequest(
         messages,
@@ -169,17 +182,18 @@ def _tool(tool: dict[str, Any], at: str, lost: Lost) -> Tool:
         read.string(tool, "description", at) or "",
         schema,
         read.boolean(tool, "strict", at),
-        cache_control(tool, at),
+        cache_control(tool, at, lost),
     )
 
 
-def _choice(given: dict[str, Any] | None) -> tuple[str | None, bool | None]:
+def _choice(given: dict[str, Any] | None, lost: Lost) -> tuple[str | None, bool | None]:
     """The choice in our words, and whether calls in parallel were forbidden."""
     if given is None:
         return None, None
     kind = read.word(given, "type", _CHOICES, "tool_choice")
     if kind is None:
         read.missing("tool_choice.type")
+    lost.others(given, _CHOICE, "tool_choice")
     parallel = False if read.boolean(given, "disable_parallel_tool_use", "tool_choice") else None
     if kind == "tool":
         name = read.need_string(given, "name", "tool_choice")
@@ -193,7 +207,7 @@ def _choice(given: dict[str, Any] | None) -> tuple[str | None, bool | None]:
 
 
 def _reasoning(body: Mapping[str, Any], config: Mapping[str, Any], lost: Lost) -> Reasoning | None:
-    """`thinking` and `output_config.effort` as one. Adaptive thinking has no figure: its effort is all there is of it."""
+    """`thinking` and `output_config.effort` as one."""
     effort = read.word(config, "effort", _EFFORTS, "output_config")
     thinking = read.obj(body, "thinking")
     kind = None if thinking is None else read.word(thinking, "type", _THINKING, "thinking")
@@ -202,18 +216,17 @@ def _reasoning(body: Mapping[str, Any], config: Mapping[str, Any], lost: Lost) -
     if kind is None:
         read.missing("thinking.type")
     lost.given(thinking, ("display",), "thinking")
+    lost.others(thinking, _THINKING[kind], "thinking")
     if kind == "disabled":
         if effort is not None:
             lost.note("output_config.effort", "has no effect beside thinking that is disabled; not sent")
         return Reasoning("none")
     if kind == "enabled":
         return Reasoning(effort, read.need_integer(thinking, "budget_tokens", "thinking", low=1024))
-    if effort is None:
-        lost.note(
-            "thinking.type", f"{kind} is left to the model's own default; output_config.effort says more"
-        )
-        return None
-    return Reasoning(effort)
+    if kind == "adaptive":
+        return Reasoning(effort, adaptive=True)
+    lost.note("thinking.type", f"{kind} is left to the model's own default; output_config.effort says more")
+    return None if effort is None else Reasoning(effort)
 
 
 def _format(body: Mapping[str, Any], config: Mapping[str, Any], lost: Lost) -> JsonSchema | None:
@@ -225,4 +238,6 @@ def _format(body: Mapping[str, Any], config: Mapping[str, Any], lost: Lost) -> J
         return None
     if (kind := read.need_string(given, "type", at)) != "json_schema":
         read.not_one_of(kind, f"{at}.type", ("json_schema",))
-    return JsonSchema(read.need_obj(given, "schema", at))
+    lost.others(given, _FORMAT, at)
+    schema = read.need_obj(given, "schema", at)
+    return JsonSchema(schema, strict=can_be_strict(schema))

@@ -53,6 +53,8 @@ _KEYS = {
 }
 """What is read of each kind of block; the rest is told to be lost."""
 
+_SOURCE = frozenset({"type", "media_type", "data", "url", "file_id", "content"})
+
 _HOSTED = frozenset(
     {"server_tool_use", "mcp_tool_use", "mcp_tool_result", "search_result", "container_upload"}
 )
@@ -119,7 +121,7 @@ class Turns:
             where = f"{at}[{index}]"
             block = read.an_object(value, where)
             self._append(parts, block, role, where)
-            if (point := cache_control(block, where)) is not None:
+            if (point := cache_control(block, where, self._lost)) is not None:
                 if parts:
                     parts.append(point)
                 else:
@@ -137,7 +139,7 @@ class Turns:
                 self._lost.given(block, ("citations",) if role == "user" else ())
                 parts.append(Text(read.need_string(block, "text", at)))
             case "image":
-                parts.append(_image(read.need_obj(block, "source", at), f"{at}.source"))
+                parts.append(_image(self._source(block, at), f"{at}.source"))
             case "document":
                 parts.append(self._document(block, at))
             case "thinking" | "redacted_thinking":
@@ -176,7 +178,7 @@ class Turns:
 
     def _document(self, block: dict[str, Any], at: str) -> File:
         self._lost.given(block, ("context", "citations"), "document")
-        source, title = read.need_obj(block, "source", at), read.string(block, "title", at)
+        source, title = self._source(block, at), read.string(block, "title", at)
         where = f"{at}.source"
         match read.need_string(source, "type", where):
             case "base64":
@@ -197,6 +199,11 @@ class Turns:
             case other:
                 read.not_one_of(other, f"{where}.type", ("base64", "text", "url", "file", "content"))
         return File(_utf8(text, where), media_type="text/plain", filename=title)
+
+    def _source(self, block: dict[str, Any], at: str) -> dict[str, Any]:
+        source = read.need_obj(block, "source", at)
+        self._lost.others(source, _SOURCE, f"messages[].{block['type']}.source")
+        return source
 
     def _plain(self, content: object, at: str) -> str:
         """A document made of blocks as one text."""

@@ -7,6 +7,7 @@ and only there, unknown is 0. What Anthropic's messages cannot hold (pictures, s
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from llmcore.gateway.mirror.anthropic_blocks import INVALID_JSON, ORIGIN
@@ -25,6 +26,7 @@ from llmcore.types import (
 
 Block = dict[str, Any]
 
+_CATEGORIES = frozenset({"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"})
 _STOP: dict[FinishReason, tuple[str, ...]] = {
     "stop": ("end_turn", "stop_sequence"),
     "length": ("max_tokens", "model_context_window_exceeded"),
@@ -38,8 +40,14 @@ _STOP: dict[FinishReason, tuple[str, ...]] = {
 """The wire's words for an ending; the vendor's own where it is among them, else the first. Errors: it was cut short."""
 
 
-def message_of(response: GenerationResponse, *, id: str, model: str) -> dict[str, Any]:  # noqa: A002 - the wire's word
-    """The JSON of a whole answer."""
+def message_of(
+    response: GenerationResponse,
+    *,
+    id: str,  # noqa: A002 - the wire's word
+    model: str,
+    stops: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The JSON of a whole answer. stops: the request's stop sequences."""
     message = response.message
     reason = stop_reason(
         response.finish_reason,
@@ -54,23 +62,37 @@ def message_of(response: GenerationResponse, *, id: str, model: str) -> dict[str
         "model": model,
         "content": blocks_of(message),
         "stop_reason": reason,
-        "stop_sequence": None,
+        "stop_sequence": stop_sequence(reason, response.stop_sequence, stops),
         "stop_details": stop_details(reason, response.refusal),
         "usage": usage_of(response.usage),
     }
 
 
 def stop_reason(finish: FinishReason, raw: str | None, *, called: bool, refused: bool) -> str:
-    """Why the answer ended. Words of refusal have no place but beside the reason `refusal`."""
+    """Why the answer ended: the vendor's own word, in whatever case, where it is one of this wire's too.
+
+    Words of refusal have no place but beside the reason `refusal`.
+    """
     if refused and not called:
         return "refusal"
     words = _STOP.get(finish) or (("tool_use",) if called else ("end_turn",))
-    return raw if raw in words else words[0]
+    word = None if raw is None else raw.lower()
+    return word if word in words else words[0]
+
+
+def stop_sequence(reason: str, told: str | None, asked: Sequence[str]) -> str | None:
+    """Which of the texts that were asked for ended the answer: the vendor says it, or there was but one."""
+    if reason != "stop_sequence":
+        return None
+    return asked[0] if told is None and len(asked) == 1 else told
 
 
 def stop_details(reason: str, refusal: str | None) -> Block | None:
+    """Why it was refused, by Anthropic's category where that is all that is known, else in words."""
     if reason != "refusal":
         return None
+    if refusal in _CATEGORIES:
+        return {"type": "refusal", "category": refusal, "explanation": None}
     return {"type": "refusal", "category": None, "explanation": refusal}
 
 

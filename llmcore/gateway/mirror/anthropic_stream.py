@@ -6,6 +6,7 @@ yet: they are 0 there, and the true ones come with `message_delta` (where the in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from llmcore.gateway.mirror.anthropic_blocks import ORIGIN
@@ -17,6 +18,7 @@ from llmcore.gateway.mirror.anthropic_encode import (
     signature_of,
     stop_details,
     stop_reason,
+    stop_sequence,
     usage_of,
 )
 from llmcore.gateway.mirror.base import Failure
@@ -46,14 +48,15 @@ _END = b"}}\n\n"
 
 
 class AnthropicEvents(BlockStream):
-    """One stream."""
+    """One stream. stops: the request's stop sequences."""
 
-    __slots__ = ("_id", "_model", "_next", "_open", "_refusal", "_started", "_text")
+    __slots__ = ("_id", "_model", "_next", "_open", "_refusal", "_started", "_stops", "_text")
 
-    def __init__(self, id_: str, model: str) -> None:
+    def __init__(self, id_: str, model: str, stops: Sequence[str] = ()) -> None:
         super().__init__()
         self._id = id_
         self._model = model
+        self._stops = stops
         self._started = False
         self._next = 0
         self._open: int | None = None
@@ -102,7 +105,7 @@ class AnthropicEvents(BlockStream):
         )
         delta = {
             "stop_reason": reason,
-            "stop_sequence": None,
+            "stop_sequence": stop_sequence(reason, end.stop_sequence, self._stops),
             "stop_details": stop_details(reason, refusal),
         }
         usage = usage_of(end.usage)

@@ -37,7 +37,9 @@ class Lost:
     def others(self, body: Mapping[str, Any], known: frozenset[str], at: str = "") -> None:
         """Note every member that is none of the known ones. Their names are the client's own: shortened."""
         if not known.issuperset(body):
-            self.given(body, [key[:60] for key in body if key not in known][:20], at, UNKNOWN)
+            unknown = [key for key, value in body.items() if key not in known and value is not None]
+            for key in unknown[:20]:
+                self.note(f"{at}.{key[:60]}" if at else key[:60], UNKNOWN)
 
     def done(self) -> tuple[RequestWarning, ...]:
         return tuple(RequestWarning(parameter, message) for parameter, message in self._found.items())

@@ -86,13 +86,14 @@ def message_of(answer: Message, answer_id: str, created: int) -> dict[str, Any]:
         elif isinstance(part, ToolCall):
             out.setdefault("tool_calls", []).append(call_of(part))
         else:
-            _add_rare(out, part, answer_id, created)
+            add_fields(out, rare_fields(part, answer_id, created))
     _add_thoughts(out, thoughts, marked)
     return out
 
 
-def _add_rare(out: dict[str, Any], part: Part, answer_id: str, created: int) -> None:
-    for name, value in rare_fields(part, answer_id, created).items():
+def add_fields(out: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    """Lists grow; of anything else the last one counts."""
+    for name, value in fields.items():
         known = out.get(name)
         out[name] = [*known, *value] if isinstance(known, list) and isinstance(value, list) else value
 
@@ -130,7 +131,7 @@ def call_of(call: ToolCall) -> dict[str, Any]:
     out: dict[str, Any] = {
         "id": call.id,
         "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
+        "function": {"name": call.name, "arguments": call.arguments or "{}"},
     }
     if call.signature is not None:
         out["extra_content"] = signature_of(call.signature, call.origin)

@@ -51,6 +51,7 @@ class OpenAIEmbeddingsMirror:
         return AskedEmbedding(request, read.word(body, "encoding_format", ("float", "base64")) == "base64")
 
     def encode_response(self, response: EmbeddingResponse, asked: AskedEmbedding, /) -> dict[str, Any]:
+        """Usage that nobody counted is null, not left out: clients look for both figures."""
         form = _base64 if asked.base64 else _numbers
         rows = [
             {"object": "embedding", "index": index, "embedding": form(vector)}
@@ -61,7 +62,7 @@ class OpenAIEmbeddingsMirror:
             "object": "list",
             "data": rows,
             "model": response.model or asked.request.model or "",
-            "usage": {} if spent is None else {"prompt_tokens": spent, "total_tokens": spent},
+            "usage": {"prompt_tokens": spent, "total_tokens": spent},
         }
 
     def encode_error(self, error: Failure, /, *, request_id: str) -> ErrorAnswer:

@@ -44,6 +44,8 @@ class Draft:
             fields.update(self.tools.fields())
         if self.reasoning is not None:
             fields["reasoning"] = self.reasoning
+        if self.include_usage and not self.stream:
+            self.lost.note("stream_options", "is for streams alone; not used")
         if self.extra:
             if "store" in self.extra and "metadata" in fields:  # kept with the stored answer, at the vendor's
                 self.extra["metadata"] = {k: v for k, v in fields["metadata"].items() if k not in _KEPT}
@@ -119,9 +121,14 @@ def _stream(draft: Draft, value: Any) -> None:
     draft.stream = read.a_boolean(value, "stream")
 
 
+_STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
+"""Padding against eavesdroppers is never sent, so it need not be left out."""
+
+
 def _stream_options(draft: Draft, value: Any) -> None:
     options = read.an_object(value, "stream_options")
     draft.include_usage = read.boolean(options, "include_usage", "stream_options") or False
+    draft.lost.others(options, _STREAM_OPTIONS, "stream_options")
 
 
 def _n(draft: Draft, value: Any) -> None:
@@ -151,15 +158,22 @@ def _old_functions(draft: Draft, value: Any) -> None:
     read.fail("functions", "functions and function_call are OpenAI's old form; use tools and tool_choice")
 
 
+_FORMAT = frozenset({"type"})
+_SCHEMA_FORMAT = _FORMAT | {"json_schema"}
+_SCHEMA = frozenset({"name", "description", "schema", "strict"})
+
+
 def _response_format(draft: Draft, value: Any) -> None:
     told, at = read.an_object(value, "response_format"), "response_format"
     kind = read.a_word(
         read.need_string(told, "type", at), f"{at}.type", ("text", "json_object", "json_schema")
     )
+    draft.lost.others(told, _SCHEMA_FORMAT if kind == "json_schema" else _FORMAT, at)
     if kind == "json_object":
         draft.fields["response_format"] = "json"
     elif kind == "json_schema":
         told, at = read.need_obj(told, "json_schema", at), f"{at}.json_schema"
+        draft.lost.others(told, _SCHEMA, at)
         draft.fields["response_format"] = JsonSchema(
             read.schema(read.need_obj(told, "schema", at), f"{at}.schema"),
             read.string(told, "name", at) or "answer",
@@ -219,9 +233,18 @@ class Passed:
             draft.extra[self.name] = value
 
 
+MAX_TOP_LOGPROBS = 20
+NO_LOGPROBS = "log probabilities are not given; not sent"
+
+
 def _log_probabilities(draft: Draft, value: Any) -> None:
-    if value:
-        draft.lost.note("logprobs", "log probabilities are not given; not sent")
+    if read.a_boolean(value, "logprobs"):
+        draft.lost.note("logprobs", NO_LOGPROBS)
+
+
+def _top_log_probabilities(draft: Draft, value: Any) -> None:
+    if read.an_integer(value, "top_logprobs", low=0, high=MAX_TOP_LOGPROBS):
+        draft.lost.note("logprobs", NO_LOGPROBS)
 
 
 def _penalty(value: object, param: str) -> float:
@@ -268,6 +291,6 @@ _FIELDS: dict[str, Reader] = {
     "metadata": _metadata,
     "user": _user,
     "logprobs": _log_probabilities,
-    "top_logprobs": _log_probabilities,
+    "top_logprobs": _top_log_probabilities,
     **{passed.name: passed for passed in _PASSED},
 }

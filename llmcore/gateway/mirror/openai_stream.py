@@ -12,6 +12,8 @@ from llmcore.gateway.mirror.base import Asked, Failure
 from llmcore.gateway.mirror.block_stream import TAKEN_BACK
 from llmcore.gateway.mirror.errors import fault_of, openai_object
 from llmcore.gateway.mirror.openai_chat_encode import (
+    NOTES,
+    add_fields,
     finish_word,
     is_marked,
     is_sealed,
@@ -37,14 +39,16 @@ from llmcore.types import (
 )
 
 _ROLE = b'{"role":"assistant","content":"","refusal":null}'
+_SILENT = b'{"role":"assistant","content":null,"refusal":null}'
+"""Before anything but text: its content is null until there is some, as in a whole answer."""
 
 
 class ChatEventEncoder:
     """One answer. The first chunk says the role; `[DONE]` comes after the finish reason, never after an error."""
 
     __slots__ = (
-        *("_asked", "_begun", "_calls", "_created", "_head", "_id", "_order", "_refused", "_spoken"),
-        *("_tail", "_text_head", "_text_tail", "_thought", "_visible"),
+        *("_asked", "_bare", "_begun", "_calls", "_created", "_head", "_id", "_images", "_notes", "_order"),
+        *("_refused", "_spoken", "_tail", "_text_head", "_text_tail", "_thought", "_visible"),
     )
 
     def __init__(self, asked: Asked, answer_id: str, created: int) -> None:
@@ -53,8 +57,9 @@ class ChatEventEncoder:
         self._created = created
         self._begun = self._visible = self._spoken = self._refused = False
         self._thought: list[str] = []
-        self._order = 0
-        self._calls = 0
+        self._order = self._calls = self._images = 0
+        self._bare: set[int] = set()
+        self._notes: dict[str, Any] = {}
         self._prepare(asked.request.model or "")
 
     def _prepare(self, model: str) -> None:
@@ -84,7 +89,7 @@ class ChatEventEncoder:
             if self._spoken and not self._thought:
                 return piece
             self._spoken = True
-            return self._first() + self._thought_ended() + piece
+            return self._first(_ROLE) + self._thought_ended() + piece
         return self._feed_other(event)
 
     def keep_alive(self) -> bytes:
@@ -110,16 +115,16 @@ class ChatEventEncoder:
             case _:
                 return b""
 
-    def _first(self) -> bytes:
+    def _first(self, role: bytes = _SILENT) -> bytes:
         """Before the first thing that is seen: the chunk that says the role."""
         self._visible = True
-        return self._begin()
+        return self._begin(role)
 
-    def _begin(self) -> bytes:
+    def _begin(self, role: bytes = _SILENT) -> bytes:
         if self._begun:
             return b""
         self._begun = True
-        return self._chunk(_ROLE)
+        return self._chunk(role)
 
     def _chunk(self, delta: bytes) -> bytes:
         return self._head + delta + self._tail
@@ -157,6 +162,10 @@ class ChatEventEncoder:
         return b""
 
     def _call(self, event: ToolCallDelta) -> bytes:
+        if event.arguments:
+            self._bare.discard(event.index)
+        elif event.index >= self._calls:
+            self._bare.add(event.index)
         self._calls = max(self._calls, event.index + 1)
         if event.id is None and event.name is None and event.signature is None:
             told = dumps(event.arguments)
@@ -189,10 +198,20 @@ class ChatEventEncoder:
                 self._refused = True
                 delta: dict[str, Any] = {"refusal": part.text}
             case _:
-                delta = rare_fields(part, self._id, self._created)
+                delta = self._rare(rare_fields(part, self._id, self._created))
+        return self._first() + self._thought_ended() + self._delta(delta) if delta else b""
+
+    def _rare(self, delta: dict[str, Any]) -> dict[str, Any]:
+        """As clients put deltas together: entries of a list by their `index`, so that notes, which have none, come once."""
         if self._spoken and "audio" in delta:  # its transcript was the text
             delta["audio"].pop("transcript", None)
-        return self._first() + self._thought_ended() + self._delta(delta) if delta else b""
+        for image in delta.get("images", ()):
+            image["index"] = self._images
+            self._images += 1
+        if not NOTES.isdisjoint(delta):
+            add_fields(self._notes, delta)
+            return {}
+        return delta
 
     def _restart(self, event: Restarted) -> bytes:
         """Silent while nothing was seen. Raises StreamInterruptedError where text would have to be taken back."""
@@ -200,6 +219,7 @@ class ChatEventEncoder:
             raise StreamInterruptedError(
                 TAKEN_BACK, provider=event.provider, model=event.model, phase="stream"
             )
+        self._notes = {}
         if event.model is not None:
             self._prepare(event.model)
         return b""
@@ -207,12 +227,18 @@ class ChatEventEncoder:
     # --------------------------------------------------------------------------------------------------- the end
 
     def _finish(self, event: Finished) -> bytes:
-        begun = self._begin()
+        begun = self._begin(_ROLE) + self._left()
         if event.model is not None and event.model != self._asked.request.model:
             self._prepare(event.model)
         word = finish_word(event.finish_reason, refused=self._refused, called=self._calls > 0)
         tail = self._tail.replace(b'"finish_reason":null', b'"finish_reason":%b' % dumps(word), 1)
         return begun + self._head + b"{}" + tail + self._usage(event) + DONE
+
+    def _left(self) -> bytes:
+        """What is known at the end: calls that were given no arguments have {}, as OpenAI says it; the notes."""
+        bare = [{"index": index, "function": {"arguments": "{}"}} for index in sorted(self._bare)]
+        delta: dict[str, Any] = {"tool_calls": bare, **self._notes} if bare else self._notes
+        return self._delta(delta) if delta else b""
 
     def _usage(self, event: Finished) -> bytes:
         """The chunk with the tokens, where they were asked for and are known."""

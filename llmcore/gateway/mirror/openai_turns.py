@@ -43,7 +43,7 @@ _DETAILS: tuple[Literal["auto", "low", "high", "original"], ...] = ("auto", "low
 _COMMON = frozenset({"role", "content", "name"})
 _ANSWERED = _COMMON | {
     *("tool_calls", "refusal", "audio", "images", "annotations", "citations", "search_results"),
-    *("function_call", "reasoning_details", *_REASONING),
+    *("function_call", "reasoning_details", "parsed", *_REASONING),
 }
 _RETURNED = _COMMON | {"tool_call_id"}
 
@@ -56,14 +56,14 @@ def messages(value: object, lost: Lost) -> tuple[Message, ...]:
     told = tuple(
         _plain(item) or _message(item, f"messages[{index}]", lost) for index, item in enumerate(found)
     )
-    return _asking(told, lost) if told[-1].role == "system" else told
+    return asking(told, lost) if told[-1].role == "system" else told
 
 
-def _asking(told: tuple[Message, ...], lost: Lost) -> tuple[Message, ...]:
-    """OpenAI answers system messages that stand alone; nearly all others need a user who asks."""
+def asking(told: tuple[Message, ...], lost: Lost, field: str = "messages") -> tuple[Message, ...]:
+    """OpenAI answers system messages that stand alone; nearly all others need a user who asks. field: where they came in."""
     if any(message.role != "system" for message in told):
         return told
-    lost.note("messages", "none is the user's; the last system message is sent as one")
+    lost.note(field, "none is the user's; the last system message is sent as one")
     return (*told[:-1], evolve(told[-1], role="user"))
 
 
@@ -177,6 +177,9 @@ def _part(item: object, at: str, readers: Mapping[str, Reader], lost: Lost) -> P
 
 _MARKS = frozenset({"cache_control", "prompt_cache_breakpoint"})
 _MEMBERS = {"reasoning": ("summary",)}
+_IMAGE = frozenset({"url", "detail"})
+_SOUND = frozenset({"data", "format"})
+_FILE = frozenset({"file_id", "file_data", "filename"})
 
 
 def _text(part: Mapping[str, Any], at: str, lost: Lost) -> Text:
@@ -189,6 +192,7 @@ def _image(part: Mapping[str, Any], at: str, lost: Lost) -> Image:
         return Image(url=image_address(told, f"{at}.image_url"))
     told = read.need_obj(part, "image_url", at)
     at = f"{at}.image_url"
+    lost.others(told, _IMAGE, "messages[].image_url")
     return Image(
         url=image_address(read.need_string(told, "url", at), f"{at}.url"),
         detail=read.word(told, "detail", _DETAILS, at),
@@ -197,6 +201,7 @@ def _image(part: Mapping[str, Any], at: str, lost: Lost) -> Image:
 
 def _sound(part: Mapping[str, Any], at: str, lost: Lost) -> Part:
     told, at = read.need_obj(part, "input_audio", at), f"{at}.input_audio"
+    lost.others(told, _SOUND, "messages[].input_audio")
     data = read.need_string(told, "data", at)
     sound = read.a_word(read.need_string(told, "format", at), f"{at}.format", SOUNDS)
     return sound_of(data, sound, f"{at}.data")
@@ -204,6 +209,7 @@ def _sound(part: Mapping[str, Any], at: str, lost: Lost) -> Part:
 
 def _file(part: Mapping[str, Any], at: str, lost: Lost) -> File:
     told, at = read.need_obj(part, "file", at), f"{at}.file"
+    lost.others(told, _FILE, "messages[].file")
     file_id, data = read.string(told, "file_id", at), read.string(told, "file_data", at)
     filename = read.string(told, "filename", at)
     if file_id is not None and data is None:

@@ -75,12 +75,15 @@ _PASSED: dict[str, Callable[[object, str], object]] = {
 """What goes on as `extra`: chat completions have the same fields, and other dialects say that they do not."""
 
 _PASSING = frozenset({*_PASSED, "text"})
-_PLAIN = _KNOWN.difference(_REFUSED, ("store", "truncation", "include"))
+_PLAIN = _KNOWN.difference(_REFUSED, ("store", "truncation", "include", "stream_options"))
 _ALL = _KNOWN.union(_HERE_ONLY, _PASSED, ("top_logprobs",))
 _TOOL = frozenset(
     {"type", "name", "description", "parameters", "strict", "cache_control", "prompt_cache_breakpoint"}
 )
 _TEXT = frozenset({"format", "verbosity"})
+_FORMAT = frozenset({"type"})
+_SCHEMA = frozenset({"type", "name", "description", "schema", "strict"})
+_STREAM_OPTIONS = frozenset({"include_obfuscation"})
 _SEALED = "reasoning.encrypted_content"
 _CHOICES = ("auto", "none", "required")
 _EMPTY: Mapping[str, Any] = {}
@@ -125,7 +128,26 @@ class ResponsesMirror:
         return ResponsesEvents(asked, response_id(id), created)
 
     def encode_error(self, error: Failure, /, *, request_id: str) -> ErrorAnswer:
-        return openai_error(error, request_id=request_id)
+        answer = openai_error(error, request_id=request_id)
+        _say_as_asked(answer.body["error"])
+        return answer
+
+
+_NAMES = {"messages": "input", "max_tokens": "max_output_tokens", "response_format": "text.format"}
+"""Fields of our requests that clients of this wire know under another name."""
+
+
+def _say_as_asked(told: dict[str, Any]) -> None:
+    """A fault that was found behind the mirror names its field as the client does. Items and messages are counted apart."""
+    param = told["param"] or ""
+    head = next(
+        (name for name in _NAMES if param == name or param.startswith((f"{name}.", f"{name}["))), None
+    )
+    if head is None:
+        return
+    told["param"] = _NAMES[head] if head == "messages" else _NAMES[head] + param[len(head) :]
+    if told["message"].startswith(f"{param}: "):
+        told["message"] = told["param"] + told["message"][len(param) :]
 
 
 def response_id(id_: str) -> str:
@@ -145,6 +167,7 @@ def _note_lost(body: Mapping[str, Any], lost: Lost) -> None:
         lost.note("include", f"only {_SEALED} is given, and always")
     if read.integer(body, "top_logprobs", low=0):
         lost.note("top_logprobs")
+    lost.others(read.obj(body, "stream_options") or _EMPTY, _STREAM_OPTIONS, "stream_options")
     lost.given(body, _HERE_ONLY)
     lost.others(body, _ALL)
 
@@ -245,14 +268,16 @@ def _format(text: Mapping[str, Any], lost: Lost) -> ResponseFormat | None:
     given, at = read.obj(text, "format", "text"), "text.format"
     if given is None:
         return None
-    match read.need_string(given, "type", at):
+    kind = read.need_string(given, "type", at)
+    lost.others(given, _SCHEMA if kind == "json_schema" else _FORMAT, at)
+    match kind:
         case "text":
             return None
         case "json_object":
             return "json"
         case "json_schema":
             return JsonSchema(
-                read.need_obj(given, "schema", at),
+                read.schema(read.need_obj(given, "schema", at), f"{at}.schema"),
                 read.need_string(given, "name", at),
                 read.string(given, "description", at),
                 read.boolean(given, "strict", at) or False,

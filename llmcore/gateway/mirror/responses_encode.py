@@ -245,7 +245,7 @@ def call_item(id_: str, call: ToolCall, status: Status = "completed") -> Json:
         "status": status,
         "call_id": call.id,
         "name": call.name,
-        "arguments": call.arguments,
+        "arguments": call.arguments or ("" if status == "in_progress" else "{}"),
     }
 
 

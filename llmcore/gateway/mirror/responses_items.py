@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from llmcore.gateway.mirror import marks, media, read
 from llmcore.gateway.mirror.caching import cache_mark, says_something
 from llmcore.gateway.mirror.lost import Lost
+from llmcore.gateway.mirror.openai_turns import asking
 from llmcore.types import (
     Audio,
     CachePoint,
@@ -41,6 +42,12 @@ _PART = frozenset(
     }
 )
 """What is read of the parts of a message, of whatever kind."""
+
+_ITEM = frozenset({"type", "id", "status"})
+_MESSAGE = _ITEM | {"role", "content", "phase"}
+_CALL = _ITEM | {"call_id", "name", "arguments", "parsed_arguments"}
+_RESULT = _ITEM | {"call_id", "name", "output"}
+"""What is read of items, and what clients of OpenAI's add to them."""
 
 _MEDIA = ("input_text", "input_image", "input_file", "input_audio")
 
@@ -73,7 +80,9 @@ class Items:
         for index, item in enumerate(read.a_list(value, "input", most=MAX_ITEMS)):
             self._item(read.an_object(item, f"input[{index}]"), f"input[{index}]")
         self._end()
-        return self._messages
+        if not self._messages:
+            read.fail("input", "is empty; give the model something to answer")
+        return list(asking(tuple(self._messages), self._lost, "input"))
 
     def _item(self, item: dict[str, Any], at: str) -> None:
         kind = read.string(item, "type", at) or ("message" if "role" in item else "item_reference")
@@ -105,6 +114,7 @@ class Items:
         role = read.word(item, "role", _ROLES, at)
         if role is None:
             read.missing(f"{at}.role")
+        self._lost.others(item, _MESSAGE, "input[].message")
         content, where = item.get("content"), f"{at}.content"
         if role == "assistant":
             self._answer(*_said(content, read.string(item, "phase", at), where))
@@ -159,6 +169,7 @@ class Items:
                 return read.not_one_of(other, f"{at}.type", _MEDIA)
 
     def _call(self, item: dict[str, Any], at: str) -> None:
+        self._lost.others(item, _CALL, "input[].function_call")
         call_id = read.need_string(item, "call_id", at)
         self._called.add(call_id)
         self._answer(
@@ -166,18 +177,20 @@ class Items:
         )
 
     def _result(self, item: dict[str, Any], at: str) -> None:
+        self._lost.others(item, _RESULT, "input[].function_call_output")
         call_id = read.need_string(item, "call_id", at)
         if call_id not in self._called:
             read.fail(f"{at}.call_id", f"no function_call before it has the call_id {call_id[:80]!r}")
-        output, where = item.get("output"), f"{at}.output"
+        output, where, name = item.get("output"), f"{at}.output", read.string(item, "name", at)
         points: list[CachePoint] = []
         if type(output) is str:
-            result = ToolResult(call_id, output)
+            result = ToolResult(call_id, output, name)
         else:
             parts = self._content(output, where)
             if any(isinstance(part, Audio) for part in parts):
                 read.fail(where, "must hold text, images and files only")
-            result = ToolResult(call_id, [part for part in parts if isinstance(part, (Text, Image, File))])
+            told = [part for part in parts if isinstance(part, (Text, Image, File))]
+            result = ToolResult(call_id, told, name)
             points = [part for part in parts if type(part) is CachePoint]
         if self._parts:
             self._end()

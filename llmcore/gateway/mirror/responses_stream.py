@@ -238,6 +238,9 @@ class ResponsesEvents(ItemWriter):
         )
 
     def _end_call(self, call: OpenCall, index: int, place: int) -> None:
+        if not call.pieces:  # "" is no JSON to a client
+            call.pieces.append("{}")
+            self._grow_call(place, "{}")
         id_, whole = self._name("fc", place), call.call(index)
         self._emit(
             "response.function_call_arguments.done",

@@ -164,7 +164,10 @@ def streamed(draw: st.DrawFn, response: GenerationResponse) -> list[Event]:
                 events.append(PartDelta(part))
     events += draw(fragments(response.tool_calls))
     reason, raw = response.finish_reason, response.raw_finish_reason
-    return [*events, Finished(reason, raw, response.usage, response.model, id=response.id)]
+    end = Finished(
+        reason, raw, response.usage, response.model, id=response.id, stop_sequence=response.stop_sequence
+    )
+    return [*events, end]
 
 
 @st.composite

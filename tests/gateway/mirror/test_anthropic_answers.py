@@ -12,6 +12,7 @@ from llmcore.gateway.errors import Unavailable
 from llmcore.gateway.mirror.anthropic import AnthropicMirror
 from llmcore.gateway.mirror.anthropic_stream import AnthropicEvents
 from llmcore.gateway.mirror.base import Asked
+from llmcore.provider import events_of
 from llmcore.types import (
     Event,
     Finished,
@@ -106,6 +107,28 @@ def test_every_ending_has_a_word(finish: FinishReason, raw: str | None, said: st
     assert encoded(Text("Hi"), finish=finish, raw_finish_reason=raw)["stop_reason"] == said
 
 
+@pytest.mark.parametrize(
+    ("raw", "told", "stops", "said"),
+    [
+        ("stop_sequence", " two", (" two", "x"), ("stop_sequence", " two")),
+        ("stop_sequence", None, ("x",), ("stop_sequence", "x")),
+        ("STOP_SEQUENCE", None, ("x",), ("stop_sequence", "x")),
+        ("STOP_SEQUENCE", None, ("x", "y"), ("stop_sequence", None)),
+        ("end_turn", None, ("x",), ("end_turn", None)),
+    ],
+)
+def test_the_stop_sequence_is_told_where_it_is_known(
+    raw: str, told: str | None, stops: tuple[str, ...], said: tuple[str, str | None]
+) -> None:
+    asked = Asked(GenerationRequest("?", model="asked", stop=stops))
+    response = GenerationResponse(Message.assistant("Hi"), "stop", raw_finish_reason=raw, stop_sequence=told)
+    value = MIRROR.encode_response(response, asked, id="x", created=0)
+    assert (value["stop_reason"], value["stop_sequence"]) == said
+    feeding = MIRROR.event_encoder(asked, id="x", created=0)
+    end = messages_of(b"".join(map(feeding.feed, events_of(response))))[-2]["delta"]
+    assert (end["stop_reason"], end["stop_sequence"]) == said
+
+
 def test_an_unknown_ending_with_a_call_is_one_to_be_answered() -> None:
     assert encoded(ToolCall("t", "f"), finish="unknown")["stop_reason"] == "tool_use"
 
@@ -114,6 +137,11 @@ def test_a_refusal_is_told_beside_the_reason() -> None:
     value = encoded(Refusal("I will not."), finish="stop")
     assert (value["content"], value["stop_reason"]) == ([], "refusal")
     assert value["stop_details"]["explanation"] == "I will not."
+
+
+def test_a_refusal_by_category_keeps_it() -> None:
+    details = encoded(Refusal("cyber"), finish="refusal")["stop_details"]
+    assert details == {"type": "refusal", "category": "cyber", "explanation": None}
 
 
 def test_arguments_that_are_no_object_come_back_as_they_were() -> None:

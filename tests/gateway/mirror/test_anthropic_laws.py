@@ -16,6 +16,7 @@ from llmcore.gateway.mirror.sse import dumps
 from llmcore.types import (
     GenerationRequest,
     GenerationResponse,
+    JsonSchema,
     Message,
     Opaque,
     Part,
@@ -37,6 +38,11 @@ thoughts = st.builds(Thinking, nouns.texts, signatures, origin=st.just("anthropi
     Thinking, st.just(""), signatures, st.just(value=True), origin=st.just("anthropic")
 )
 results = nouns.texts | st.lists(nouns.images | nouns.spoken.map(Text), min_size=1, max_size=2)
+formats = nouns.formats.map(lambda one: one and evolve(one, strict=False)) | nouns.schemas.map(
+    lambda schema: JsonSchema({**schema, "required": [*schema["properties"]], "additionalProperties": False})
+)
+"""This wire does not say whether a schema is held strictly: it is where it can be."""
+
 hosted = st.builds(
     Opaque,
     st.fixed_dictionaries({"type": st.just("server_tool_use"), "id": nouns.words}),
@@ -52,6 +58,7 @@ def requests(draw: st.DrawFn) -> GenerationRequest:
     reasoning = draw(
         st.none()
         | st.sampled_from([Reasoning("none"), Reasoning("low"), Reasoning("max"), Reasoning("high", 2000)])
+        | st.sampled_from([Reasoning(adaptive=True), Reasoning("high", adaptive=True)])
     )
     system = tuple(Message.system(text) for text in draw(st.lists(nouns.spoken, max_size=2)))
     said = draw(nouns.conversations(thoughts, nouns.images | nouns.pdfs, results, joined=False))
@@ -68,7 +75,7 @@ def requests(draw: st.DrawFn) -> GenerationRequest:
         top_p=draw(st.none() | st.floats(0, 1)),
         max_tokens=draw(st.integers(4096, 9999)),
         stop=draw(st.lists(nouns.spoken, max_size=2)),
-        response_format=draw(nouns.formats),
+        response_format=draw(formats),
         reasoning=reasoning,
     )
 
@@ -89,13 +96,16 @@ def answers(draw: st.DrawFn, thinking: st.SearchStrategy[Thinking] = thoughts) -
         parts += [Refusal(text) for text in draw(st.lists(nouns.spoken, max_size=1))]
     parts += calls
     raw = {"stop": "end_turn", "length": "max_tokens", "pause": "pause_turn", "refusal": "refusal"}
+    stop = draw(st.none() | nouns.spoken) if finish == "stop" else None
+    ending = raw.get(finish, "tool_use") if stop is None else "stop_sequence"
     return GenerationResponse(
         Message("assistant", tuple(parts)),
         finish,
-        raw.get(finish, "tool_use"),
+        ending,
         draw(nouns.usages()),
         model="m",
         id="msg_1",
+        stop_sequence=stop,
     )
 
 

@@ -181,16 +181,23 @@ def test_tool_choices(choice: dict[str, Any], found: str, parallel: bool | None)
         ({"thinking": {"type": "enabled", "budget_tokens": 2048}}, Reasoning(budget_tokens=2048)),
         ({"thinking": {"type": "disabled"}}, Reasoning("none")),
         ({"output_config": {"effort": "high"}}, Reasoning("high")),
-        ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}, Reasoning("low")),
-        ({"thinking": {"type": "adaptive"}}, None),
+        (
+            {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}},
+            Reasoning("low", adaptive=True),
+        ),
+        ({"thinking": {"type": "adaptive"}}, Reasoning(adaptive=True)),
+        ({"thinking": {"type": "between_tools"}, "output_config": {"effort": "low"}}, Reasoning("low")),
+        ({"thinking": {"type": "between_tools"}}, None),
     ],
 )
 def test_thinking_and_effort_are_one(fields: dict[str, Any], reasoning: Reasoning | None) -> None:
     assert asked(**fields).reasoning == reasoning
 
 
-def test_adaptive_thinking_alone_warns() -> None:
-    assert warned(thinking={"type": "adaptive"}) == ["thinking.type"]
+def test_thinking_that_only_anthropic_knows_warns() -> None:
+    assert warned(thinking={"type": "between_tools"}) == ["thinking.type"]
+    assert warned(thinking={"type": "between_tools"}, output_config={"effort": "low"}) == ["thinking.type"]
+    assert warned(thinking={"type": "adaptive"}) == []
 
 
 def test_a_schema_by_either_name() -> None:
@@ -271,6 +278,31 @@ def test_a_mark_inside_of_a_document_is_said_to_be_lost() -> None:
 def test_unknown_members_of_blocks_are_told() -> None:
     block = {"type": "text", "text": "a", "shade": "dark"}
     assert warned(user(block, block)) == ["messages[].text.shade"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"tool_choice": {"type": "auto", "shade": 1}, "tools": [TOOL]}, "tool_choice.shade"),
+        ({"thinking": {"type": "adaptive", "budget_tokens": 2000}}, "thinking.budget_tokens"),
+        ({"metadata": {"user_id": "u", "shade": 1}}, "metadata.shade"),
+        ({"cache_control": {"type": "ephemeral", "scope": "global"}}, "cache_control.scope"),
+        ({"tools": [{**TOOL, "cache_control": {"type": "ephemeral", "scope": "x"}}]}, "cache_control.scope"),
+        (
+            {"output_config": {"format": {"type": "json_schema", "schema": {}, "shade": 1}}},
+            "output_config.format.shade",
+        ),
+    ],
+)
+def test_unknown_members_of_members_are_told(fields: dict[str, Any], told: str) -> None:
+    assert warned(**fields) == [told]
+
+
+def test_unknown_members_of_sources_are_told() -> None:
+    source = {"type": "base64", "media_type": "image/png", "data": PNG, "shade": 1}
+    assert warned(user({"type": "image", "source": source})) == ["messages[].image.source.shade"]
+    text = {"type": "text", "media_type": "text/plain", "data": "x", "shade": None}
+    assert warned(user({"type": "document", "source": text})) == []
 
 
 def test_a_vendors_mark_finds_its_text_behind_a_cache_mark() -> None:

@@ -66,7 +66,7 @@ def test_both_encodings_and_any_sequence_of_numbers() -> None:
             {"object": "embedding", "index": 1, "embedding": [0.5, 0.25]},
         ],
         "model": "real",
-        "usage": {},
+        "usage": {"prompt_tokens": None, "total_tokens": None},
     }
     packed = MIRROR.encode_response(
         evolve(response, model=None), AskedEmbedding(EmbeddingRequest(("a", "b"), "asked"), base64=True)

@@ -187,3 +187,7 @@ def test_the_official_sdk_reads_every_answer(response: GenerationResponse) -> No
     answer = found.choices[0].message
     assert (answer.content or "", answer.refusal) == (response.text, response.refusal)
     assert [call.id for call in answer.tool_calls or ()] == [call.id for call in response.tool_calls]
+
+
+def test_a_call_without_arguments_has_an_empty_object() -> None:
+    assert message(ToolCall("c", "f", ""))["tool_calls"][0]["function"]["arguments"] == "{}"

@@ -264,6 +264,10 @@ def test_t1_no_request_says_where_it_goes_or_with_which_key(field: str) -> None:
         ("presence_penalty", 3, "presence_penalty"),
         ("modalities", "text", "modalities"),
         ("service_tier", 1, "service_tier"),
+        ("logprobs", "yes", "logprobs"),
+        ("logprobs", 1, "logprobs"),
+        ("top_logprobs", "5", "top_logprobs"),
+        ("top_logprobs", 21, "top_logprobs"),
     ],
 )
 def test_a_wrong_field_is_refused_with_its_path(field: str, value: Any, param: str) -> None:
@@ -436,6 +440,40 @@ def test_unknown_members_of_messages_are_warned_of_once() -> None:
     )
     found = [warning.parameter for warning in asked.warnings]
     assert found == ["messages[].text.shade", "messages[].prefix"]
+
+
+LONG = "x" * 70
+DATA = "data:image/png;base64,AA=="
+
+
+@pytest.mark.parametrize(
+    ("fields", "lost"),
+    [
+        ({"response_format": {"type": "json_object", "schema": {"type": "object"}}}, "response_format.schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {}, "mood": 1}}},
+            "response_format.json_schema.mood",
+        ),
+        ({"stream": True, "stream_options": {"chunk_size": 5}}, "stream_options.chunk_size"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"tools": [{"function": {"name": "f"}, LONG: 1}]}, f"tools[].{LONG[:60]}"),
+        *(
+            ({"messages": [{"role": "user", "content": [{"type": kind, kind: {**inner, "mood": 1}}]}]}, f"messages[].{kind}.mood")
+            for kind, inner in (
+                ("image_url", {"url": DATA}),
+                ("input_audio", {"data": "QUI=", "format": "wav"}),
+                ("file", {"file_data": "data:application/pdf;base64,QUI="}),
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_nothing_is_dropped_in_silence(fields: dict[str, Any], lost: str) -> None:
+    assert [warning.parameter for warning in decoded(**fields).warnings] == [lost]
+
+
+def test_what_the_sdk_itself_adds_to_a_message_is_no_loss() -> None:
+    asked = decoded(messages=[HELLO, {"role": "assistant", "content": "{}", "parsed": {}}, HELLO])
+    assert asked.warnings == ()
 
 
 def test_system_messages_alone_are_asked_by_the_last_of_them() -> None:

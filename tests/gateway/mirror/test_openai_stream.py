@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
 from llmcore.errors import OverloadedError, StreamInterruptedError
@@ -55,9 +56,10 @@ def chunks(*events: Event, include_usage: bool = False) -> list[dict[str, Any]]:
 
 
 def deltas(*events: Event) -> list[dict[str, Any]]:
-    """The deltas after the one that says the role."""
+    """The deltas after the one that says the role; its content is null where something else than text comes first."""
     first, *rest = [chunk["choices"][0]["delta"] for chunk in chunks(*events)]
-    assert first == {"role": "assistant", "content": "", "refusal": None}
+    content = "" if "content" in rest[0] else None
+    assert first == {"role": "assistant", "content": content, "refusal": None}
     return rest
 
 
@@ -100,12 +102,13 @@ def test_every_kind_of_delta_has_its_form() -> None:
         ToolCallDelta(0, arguments=":1}"),
         ToolCallDelta(1, "c1", "g", "{}", "mark", "gemini"),
         PartDelta(Opaque({"citations": ["u"]}, "perplexity")),
+        Finished("tool_calls"),
     )
     assert found == [
         {"reasoning_content": "hm"},
         {"content": "a"},
         {"refusal": "no"},
-        {"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,QUI="}}]},
+        {"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,QUI="}, "index": 0}]},
         {
             "tool_calls": [
                 {"index": 0, "id": "c0", "type": "function", "function": {"name": "f", "arguments": '{"a"'}}
@@ -124,6 +127,7 @@ def test_every_kind_of_delta_has_its_form() -> None:
             ]
         },
         {"citations": ["u"]},
+        {},
     ]
 
 
@@ -261,3 +265,58 @@ def test_the_official_sdk_reads_every_chunk(events: list[Event]) -> None:
         if chunk["usage"] is not None and "total_tokens" not in chunk["usage"]:
             continue  # its type wants all three figures, of which we never invent one
         ChatCompletionChunk.model_validate(chunk, strict=True)
+
+
+# ------------------------------------------------------------------------------------- as clients fold a stream
+
+PAGE = {"type": "url_citation", "url_citation": {"url": "https://example.org"}}
+
+
+def folded(*events: Event) -> Any:
+    """The message that the official SDK puts together."""
+    state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
+    for chunk in chunks(*events):
+        state.handle_chunk(ChatCompletionChunk.model_validate(chunk))
+    return state.get_final_completion().choices[0].message
+
+
+def test_pictures_and_notes_that_come_one_after_another_are_all_kept() -> None:
+    message = folded(
+        TextDelta("look"),
+        PartDelta(Image(data=b"AB", media_type="image/png")),
+        PartDelta(Opaque({"annotations": [PAGE]}, "openai_responses")),
+        PartDelta(Image(data=b"CD", media_type="image/png")),
+        PartDelta(Opaque({"annotations": [PAGE], "citations": ["u"]}, "openai_responses")),
+        Finished("stop"),
+    )
+    assert [image["image_url"]["url"][-4:] for image in message.images] == ["QUI=", "Q0Q="]
+    assert len(message.annotations) == 2
+    assert message.citations == ["u"]
+
+
+def test_notes_of_an_answer_that_was_dropped_go_with_it() -> None:
+    note = PartDelta(Opaque({"citations": ["u"]}, "perplexity"))
+    found = chunks(note, Restarted("other", "m2"), TextDelta("a"), Finished("stop", model="m2"))
+    assert all("citations" not in chunk["choices"][0]["delta"] for chunk in found)
+
+
+def test_calls_alone_have_no_content_as_in_a_whole_answer() -> None:
+    call = ToolCallDelta(0, "c", "f", "{}")
+    assert folded(call, Finished("tool_calls")).content is None
+    assert folded(call, TextDelta("a"), Finished("tool_calls")).content == "a"
+    assert folded(TextDelta("a"), call, Finished("tool_calls")).content == "a"
+    refused = folded(PartDelta(Refusal("no")), Finished("refusal"))
+    assert (refused.content, refused.refusal) == (None, "no")
+    thought = folded(ThinkingDelta("hm"), TextDelta("a"), Finished("stop"))
+    assert (thought.content, thought.reasoning_content) == ("a", "hm")
+
+
+def test_a_call_without_arguments_has_an_empty_object() -> None:
+    message = folded(
+        ToolCallDelta(0, "c0", "f"),
+        ToolCallDelta(1, "c1", "g", ""),
+        ToolCallDelta(1, arguments='{"a":1}'),
+        PartDelta(ToolCall("c2", "h", "")),
+        Finished("tool_calls"),
+    )
+    assert [call.function.arguments for call in message.tool_calls] == ["{}", '{"a":1}', "{}"]

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from llmcore.gateway.errors import Unavailable
+from llmcore.errors import InvalidRequestError
+from llmcore.gateway.errors import BadRequest, Unavailable
 from llmcore.gateway.mirror.base import Asked
 from llmcore.gateway.mirror.responses import ResponsesMirror
 from llmcore.gateway.mirror.responses_stream import ResponsesEvents
@@ -31,6 +32,7 @@ from llmcore.types import (
     TextDelta,
     Thinking,
     ThinkingDelta,
+    ToolCall,
     ToolCallDelta,
     Usage,
 )
@@ -166,6 +168,27 @@ def test_a_picture_is_a_finished_item() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("error", "param", "message"),
+    [
+        (BadRequest("messages[3]: no picture", param="messages[3]"), "input", "input: no picture"),
+        (BadRequest("max_tokens: at most 5", param="max_tokens"), "max_output_tokens", "max_output_tokens: at most 5"),
+        (
+            InvalidRequestError("response_format.schema: not so"),
+            "text.format.schema",
+            "text.format.schema: not so",
+        ),
+        (BadRequest("messages_of: x", param="messages_of"), "messages_of", "messages_of: x"),
+        (Unavailable("full"), None, "full"),
+    ],
+)  # fmt: skip
+def test_a_fault_found_later_bears_the_name_that_the_client_gave(
+    error: Any, param: str | None, message: str
+) -> None:
+    told = MIRROR.encode_error(error, request_id="r").body["error"]
+    assert (told["param"], told["message"]) == (param, message)
+
+
 def test_sealed_reasoning_of_openai_is_the_item_that_came() -> None:
     item = {"id": "rs_vendor", "type": "reasoning", "summary": [], "encrypted_content": "s"}
     part = Thinking("", "s", redacted=True, raw=item, origin=ORIGIN)
@@ -219,6 +242,15 @@ def test_calls_that_are_written_side_by_side() -> None:
         Finished("tool_calls"),
     )
     assert [item["arguments"] for item in found[-1]["response"]["output"]] == ['{"x":1}', '{"y":2}']
+
+
+def test_a_call_without_arguments_has_an_empty_object() -> None:
+    found = streamed(ToolCallDelta(0, "a", "f"), ToolCallDelta(1, "b", "g", "{}"), Finished("tool_calls"))
+    deltas = [m["delta"] for m in found if m["type"] == "response.function_call_arguments.delta"]
+    dones = [m["arguments"] for m in found if m["type"] == "response.function_call_arguments.done"]
+    items = [item["arguments"] for item in found[-1]["response"]["output"]]
+    assert deltas == dones == items == ["{}", "{}"]
+    assert encoded(ToolCall("a", "f", ""))["output"][0]["arguments"] == "{}"
 
 
 @given(st.lists(st.sampled_from([TextDelta("a"), TextDelta(""), TextDelta("", "final_answer", ORIGIN), ThinkingDelta("b"), ToolCallDelta(0, "a", "f", "{}"), PartDelta(Refusal("r"))]), max_size=8))  # fmt: skip

@@ -218,6 +218,11 @@ def test_limits_reasoning_and_metadata() -> None:
         ({"reasoning": {"effort": "low", "summary": "auto"}}, ["reasoning.summary"]),
         ({"moderation": {"model": "m"}, "brand_new": 1}, ["moderation", "brand_new"]),
         ({"top_logprobs": 2}, ["top_logprobs"]),
+        ({"text": {"format": {"type": "json_object", "schema": {}}}}, ["text.format.schema"]),
+        (
+            {"stream_options": {"include_obfuscation": False, "include_usage": True}},
+            ["stream_options.include_usage"],
+        ),
     ],
 )
 def test_what_is_lost_is_said(fields: dict[str, Any], lost: list[str]) -> None:
@@ -251,6 +256,33 @@ def test_unknown_members_of_parts_and_tools_are_told() -> None:
     part = {"type": "input_text", "text": "a", "shade": "dark"}
     assert warned(input=[{"role": "user", "content": [part, part]}]) == ["input[].input_text.shade"]
     assert warned(tools=[{"type": "function", "name": "f", "mood": 1}]) == ["tools[].mood"]
+
+
+def test_unknown_members_of_items_are_told() -> None:
+    result = {"type": "function_call_output", "call_id": "c1", "output": "x", "mood": 1}
+    given = [{"role": "user", "content": "a", "name": "bob"}, {**CALL, "namespace": "n"}, result]
+    assert warned(input=given) == [
+        "input[].message.name",
+        "input[].function_call.namespace",
+        "input[].function_call_output.mood",
+    ]
+    as_dumped = {**CALL, "id": "fc_1", "status": "completed", "namespace": None, "parsed_arguments": {"a": 1}}
+    assert warned(input=[as_dumped, {**result, "mood": None, "status": "completed"}]) == []
+
+
+def test_a_result_may_name_its_tool() -> None:
+    result = {"type": "function_call_output", "call_id": "c1", "name": "f", "output": "x"}
+    assert asked([CALL, result]).messages[1] == Message("tool", (ToolResult("c1", "x", "f"),))
+
+
+def test_system_messages_alone_are_asked_by_the_last_of_them() -> None:
+    items = [{"role": "developer", "content": "a"}, {"role": "system", "content": "b"}]
+    assert asked(items, instructions="c").messages == (
+        Message.system("c"),
+        Message.system("a"),
+        Message.user("b"),
+    )
+    assert warned(input=items) == ["input"]
 
 
 def test_tiers_and_hints_for_caches_go_on() -> None:
@@ -331,6 +363,13 @@ def test_tiers_and_hints_for_caches_go_on() -> None:
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
         ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema"),
+        (
+            {"text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "text"}}}},
+            "text.format.schema.type",
+        ),
+        ({"stream_options": "all"}, "stream_options"),
+        ({"input": [{"role": "system", "content": ""}]}, "input"),
+        ({"input": [{"type": "reasoning", "summary": []}]}, "input"),
         ({"reasoning": {"effort": "huge"}}, "reasoning.effort"),
         ({"metadata": {"a": 1}}, "metadata.a"),
         ({"stream": 1}, "stream"),

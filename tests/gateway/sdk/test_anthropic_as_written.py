@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import anthropic
@@ -167,7 +168,8 @@ HONOURED: list[tuple[str, dict[str, Any], frozenset[str]]] = [
     ("stop", {"stop_sequences": ["bye"]}, ALL - {"responses"}),
     ("output_config", {"output_config": {"effort": "low"}}, ALL),
     ("thinking", {"thinking": {"type": "disabled"}}, ALL),
-    ("thinking", {"thinking": {"type": "adaptive"}}, frozenset()),
+    ("reasoning.adaptive", {"thinking": {"type": "adaptive"}}, frozenset({"anthropic", "gemini"})),
+    ("thinking", {"thinking": {"type": "between_tools"}}, frozenset()),
     ("service_tier", {"service_tier": "auto"}, frozenset()),
     ("container", {"container": "c"}, frozenset()),
     ("top_k", {"extra_body": {"top_k": 5}}, frozenset()),
@@ -305,3 +307,67 @@ def test_models_by_the_other_sdk(claude: anthropic.Anthropic) -> None:
     assert smart.created_at is not None
     with pytest.raises(anthropic.NotFoundError):
         claude.models.retrieve("no-such-model")
+    with pytest.raises(anthropic.BadRequestError):
+        claude.models.list(limit=1, after_id="no-such-model")
+
+
+def test_pages_of_models(claude: anthropic.Anthropic) -> None:
+    whole = [model.id for model in claude.models.list()]
+    first = claude.models.list(limit=2)
+    assert ([model.id for model in first.data], first.has_more) == (whole[:2], True)
+    assert [model.id for model in claude.models.list(limit=2)] == whole
+    last = claude.models.list(limit=1, before_id=whole[-1])
+    assert [model.id for model in last.data] == whole[-2:-1]
+    assert list(claude.models.list(lifecycle=["retired"])) == []
+    assert [model.id for model in claude.models.list(lifecycle=["active"])] == whole
+
+
+def test_errors_beside_messages_have_the_wires_shape_too(
+    gateway: Served, claude: anthropic.Anthropic
+) -> None:
+    stranger = claude.with_options(api_key="sk-nobody")
+    asks: list[tuple[type[anthropic.APIStatusError], str, Callable[[], Any]]] = [
+        (anthropic.NotFoundError, "not_found_error", lambda: claude.models.retrieve("no-such-model")),
+        (anthropic.AuthenticationError, "authentication_error", lambda: stranger.models.list()),
+        (anthropic.BadRequestError, "invalid_request_error", lambda: claude.models.list(limit=0)),
+        (anthropic.NotFoundError, "not_found_error", lambda: claude.files.list()),
+        (anthropic.NotFoundError, "not_found_error", lambda: claude.messages.batches.list()),
+    ]
+    for kind, word, ask in asks:
+        with pytest.raises(kind) as caught:
+            ask()
+        assert caught.value.type == word
+        assert caught.value.request_id
+        assert caught.value.api_message
+    with pytest.raises(anthropic.NotFoundError, match="one by one"):
+        claude.messages.batches.create(requests=[])
+    raw = claude.models.with_raw_response.list()
+    assert raw.headers["request-id"] == raw.headers["x-request-id"]
+
+
+def test_the_stop_sequence_that_ended_it(claude: anthropic.Anthropic, dialect: str, model: str) -> None:
+    """Anthropic says which it was, Cohere that it was one; the others say of neither."""
+    if dialect == "responses":  # that API has none
+        return
+    fields: Any = {"model": model, "max_tokens": 50, "messages": [user("say: one two three")]}
+    for stops in ([" two"], ["never", " two"]):
+        answer = claude.messages.create(**fields, stop_sequences=stops)
+        with claude.messages.stream(**fields, stop_sequences=stops) as stream:
+            streamed = stream.get_final_message()
+        known = dialect == "anthropic" or (dialect == "cohere" and len(stops) == 1)
+        reason = "stop_sequence" if dialect in {"anthropic", "cohere"} else "end_turn"
+        for one in (answer, streamed):
+            assert text_of(one) == "one"
+            assert (one.stop_reason, one.stop_sequence) == (reason, " two" if known else None)
+
+
+def test_adaptive_thinking_reaches_anthropic(claude: anthropic.Anthropic, gateway: Served) -> None:
+    claude.messages.create(
+        model="anthropic/sim-model",
+        max_tokens=500,
+        messages=HELLO,
+        thinking={"type": "adaptive"},
+        output_config={"effort": "high"},
+    )
+    body = sent(gateway)
+    assert (body["thinking"], body["output_config"]) == ({"type": "adaptive"}, {"effort": "high"})

@@ -14,8 +14,8 @@ from tests.gateway.sdk.test_openai_chat import WEATHER
 
 HELLO: Any = [{"role": "user", "content": "say: hello"}]
 ALL = frozenset(KINDS)
-CHATTY = frozenset({"openai", "ollama"})
-"""Those who take every field of a chat completion, or look past those that they do not know."""
+CHATTY = frozenset({"openai"})
+"""Those who take every field of a chat completion."""
 
 OPENAIS = CHATTY | {"responses"}
 
@@ -43,7 +43,7 @@ HONOURED: list[tuple[str, dict[str, Any], frozenset[str]]] = [
     ("reasoning", {"reasoning_effort": "none"}, ALL),
     ("service_tier", {"service_tier": "auto"}, ALL),
     ("service_tier", {"service_tier": "flex"}, OPENAIS),
-    ("frequency_penalty", {"frequency_penalty": 0.5}, CHATTY | {"cohere"}),
+    ("frequency_penalty", {"frequency_penalty": 0.5}, CHATTY | {"cohere", "ollama"}),
     ("logit_bias", {"logit_bias": {"50256": -100}}, CHATTY),
     ("verbosity", {"verbosity": "low"}, OPENAIS),
     ("prediction", {"prediction": {"type": "content", "content": "hello"}}, CHATTY),

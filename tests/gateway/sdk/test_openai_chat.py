@@ -186,6 +186,7 @@ def test_tools_in_the_stream_helper(client: openai.OpenAI, model: str) -> None:
     calls = final.choices[0].message.tool_calls
     assert calls is not None
     assert calls[0].function.parsed_arguments == {"city": "Oslo"}
+    assert final.choices[0].message.content is None
 
 
 def test_a_tool_that_must_be_called(client: openai.OpenAI, model: str, dialect: str) -> None:

@@ -50,8 +50,8 @@ def test_embeddings_as_floats_and_base64_are_the_same(
     for one, other in zip(packed.data, floats.data, strict=True):
         assert list(one.embedding) == pytest.approx(other.embedding, abs=1e-6)
     assert floats.data[0].embedding != floats.data[1].embedding
-    if name != "gemini":  # which does not count
-        assert floats.usage.prompt_tokens == gateway.last.counts.input
+    counted = None if name == "gemini" else gateway.last.counts.input  # it does not count
+    assert (floats.usage.prompt_tokens, floats.usage.total_tokens) == (counted, counted)
 
 
 def test_a_single_text(client: openai.OpenAI) -> None:
@@ -119,6 +119,14 @@ def test_responses_of_items(client: openai.OpenAI, model: str) -> None:
         {"role": "user", "content": [{"type": "input_text", "text": "say: two"}]},
     ]
     assert client.responses.create(model=model, input=items).output_text == "two"
+
+
+def test_responses_of_system_messages_alone(client: openai.OpenAI, model: str) -> None:
+    raw = client.responses.with_raw_response.create(
+        model=model, input=[{"role": "developer", "content": "say: hello"}]
+    )
+    assert raw.parse().output_text == "hello"
+    assert raw.headers["x-llmcore-warnings"].startswith("input: ")
 
 
 def test_responses_images(client: openai.OpenAI, model: str) -> None:
