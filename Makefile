@@ -37,7 +37,7 @@ check: lint test  ## the gate: lint, then the test suite (architecture among it)
 bench: $(STAMP)  ## what a call costs beside other clients, the cases that matter most (under 5 minutes)
 	@$(BIN)/python -m benchmarks.run --quick --seconds 0.6 $(BENCH)
 
-bench-full: $(STAMP)  ## every case and every client, the targets, plots in benchmarks/out (under 30 minutes)
+bench-full: $(STAMP)  ## every case and every client, the targets, plots in benchmarks/out (about half an hour)
 	@$(BIN)/python -m benchmarks.run $(BENCH)
 
 bench-gateway: $(STAMP)  ## the gateway beside other gateways and bare servers, with its targets (about 10 minutes)
