@@ -71,7 +71,28 @@ def amended(
     temperature: float | None,
     extra: Mapping[str, Any],
 ) -> GenerationRequest:
-    """A checked request with these in it; they are not checked again. By hand: `evolve` costs twice as much, on every call."""
+    """A checked request with these in it; they are not checked again."""
+    deadline, providers = request.deadline, request.providers
+    return _remade(request, model, max_tokens, temperature, deadline, extra, providers)
+
+
+def readdressed(request: Q, model: str | None, deadline: float | None) -> Q:
+    """The same question for one provider: its name for the model, what is left of the time. What was checked stays so."""
+    if isinstance(request, EmbeddingRequest):
+        return evolve(request, model=model, deadline=deadline, providers=())
+    return _remade(request, model, request.max_tokens, request.temperature, deadline, request.extra, ())
+
+
+def _remade(
+    request: GenerationRequest,
+    model: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    deadline: float | None,
+    extra: Mapping[str, Any],
+    providers: tuple[str, ...],
+) -> GenerationRequest:
+    """By hand: `evolve` costs twice as much, on every call."""
     made = GenerationRequest(
         request.messages,
         model,
@@ -85,20 +106,12 @@ def amended(
         request.seed,
         request.response_format,
         request.reasoning,
-        request.deadline,
+        deadline,
         request.metadata,
         extra,
-        request.providers,
+        providers,
     )
     object.__setattr__(made, "checked", request.checked)
-    return made
-
-
-def readdressed(request: Q, model: str | None, deadline: float | None) -> Q:
-    """The same question for one provider: its name for the model, what is left of the time. What was checked stays so."""
-    made = evolve(request, model=model, deadline=deadline, providers=())
-    if isinstance(request, GenerationRequest):
-        object.__setattr__(made, "checked", request.checked)
     return made
 
 
