@@ -1,21 +1,14 @@
-"""One call: the one loop that chooses and repeats attempts, and asks two candidates side by side where one is silent.
-
-Attempts run in lanes. Most calls have one lane; where nothing visible has come within the patience (or the hedge's
-delay), a second lane asks the next candidate beside the first. The first answer wins, the other lane is cancelled and
-awaited. Nothing runs longer than its call.
-"""
+"""One call: the one loop that chooses and repeats attempts. They run in the lanes of `SideBySide`; the first answer wins."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from functools import partial
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import anyio
 from attrs import evolve
 
 from llmcore.check import readdressed
-from llmcore.clock import on_loop
 from llmcore.errors import (
     AuthenticationError,
     ContentFilterError,
@@ -30,10 +23,11 @@ from llmcore.group import Group, rare_group
 from llmcore.manager.candidates import Candidate, Candidates
 from llmcore.manager.fit import expected_tokens, needs_of
 from llmcore.manager.fleet import View
-from llmcore.manager.guard import Visit, hedge_delay
+from llmcore.manager.guard import Visit
 from llmcore.manager.lane import Lane, Won, is_refusal, made_by, single
 from llmcore.manager.log import note
 from llmcore.manager.plan import Plan, Setback, Step, goes_over
+from llmcore.manager.side_by_side import SideBySide
 from llmcore.manager.sticky import session_of
 from llmcore.manager.trail import Trail
 from llmcore.types import (
@@ -51,13 +45,11 @@ T = TypeVar("T")
 Q = TypeVar("Q", GenerationRequest, EmbeddingRequest)
 
 CLEANUP_S = 2.0
-MAX_LANES = 2
-ASKED_AGAIN_S = 1.0
 
 _OF_THE_KEY = (AuthenticationError, PermissionDeniedError, QuotaExhaustedError, RateLimitError)
 
 
-class Call(Generic[Q, T]):
+class Call(SideBySide[Q, T]):
     """One `generate`, `stream` or `embed` of a manager, from its first attempt to its outcome."""
 
     def __init__(
@@ -133,7 +125,7 @@ class Call(Generic[Q, T]):
         self.won = None
         return await self._run(step)
 
-    # ------------------------------------------------------------------------------------------ lanes
+    # --------------------------------------------------------------------------------------- attempts
 
     async def _run(self, step: Step) -> Won[T]:
         try:
@@ -154,38 +146,6 @@ class Call(Generic[Q, T]):
         if self._late:
             raise self.trail.too_late(self._manager.name, self.limit, self._clock.now())
         raise self.trail.final(self._manager.name)
-
-    def _new_lane(self, now: float) -> Lane:
-        lane = Lane(now, on_loop(self._clock, self.ends))
-        self._lanes.append(lane)
-        return lane
-
-    async def _lane(self, lane: Lane, step: Step | None) -> None:
-        try:
-            with lane.scope:
-                while step is not None:
-                    step = await self._attempt(lane, step)
-        finally:
-            self._lanes.remove(lane)
-        if not lane.scope.cancelled_caught:
-            return
-        if not lane.beaten:
-            self._late = True
-        elif lane.entry is not None:
-            self.trail.cancelled(lane.entry, self._clock.now())
-            if self.won is not None and lane.target is not None and not lane.silent:
-                self.candidates.put_back(
-                    lane.target
-                )  # it was beaten by time alone, should the winner break off
-
-    async def _beside(self, lane: Lane, step: Step) -> None:
-        """A second lane; a fault of code in it ends the first one too."""
-        try:
-            await self._lane(lane, step)
-        except Exception:
-            for other in self._lanes:
-                other.give_up()
-            raise
 
     async def _attempt(self, lane: Lane, step: Step) -> Step | None:
         """Make this attempt; what follows it in this lane, None after an answer or where nothing follows."""
@@ -347,48 +307,6 @@ class Call(Generic[Q, T]):
         if won is not None:
             await self.drop(won)
         self.trail.cut("cancelled", self._clock.now())
-
-    # ---------------------------------------------------------------------------------- side by side
-
-    def _running(self) -> list[Lane]:
-        return [lane for lane in self._lanes if not lane.beaten]
-
-    def _arm(self, lane: Lane, candidate: Candidate) -> None:
-        """Wake up where the attempt shows nothing for too long."""
-        patience = self._manager.patience(self.fleet, self.request, candidate.line)
-        hedge = None if self._plan.overlapped else hedge_delay(self.fleet.fallback, candidate.line)
-        if hedge is not None:
-            self._alarm(lane, hedge, partial(self._hedged, lane, patience))
-        elif patience is not None:
-            self._alarm(lane, patience, partial(self._silent, lane))
-
-    def _alarm(self, lane: Lane, seconds: float, ring: Callable[[], None]) -> None:
-        if lane.since + seconds < self.ends:
-            lane.stop_alarm = self._manager.alarm(self._group, seconds, ring)
-
-    def _hedged(self, lane: Lane, patience: float | None) -> None:
-        self._ask_beside("hedge")
-        if patience is not None:
-            rest = max(0.0, lane.since + patience - self._clock.now())
-            self._alarm(lane, rest, partial(self._silent, lane))
-
-    def _silent(self, lane: Lane) -> None:
-        lane.silent = True
-        if not self._ask_beside("patience") and self.candidates.any_ready():
-            lane.stop_alarm = self._manager.alarm(self._group, ASKED_AGAIN_S, partial(self._silent, lane))
-
-    def _ask_beside(self, why: Why) -> bool:
-        """Nothing visible has come in time: ask the next candidate beside; of two silent ones the older is given up."""
-        step = None if self.won is not None or self._group is None else self._plan.beside(why)
-        if step is None or self._group is None:
-            return False
-        if len(running := self._running()) >= MAX_LANES:
-            min(running, key=lambda lane: lane.since).give_up()
-        candidate = self.candidates.chosen[step.target]
-        self._manager.meter.maybe_charged_twice()
-        note("llm.beside", provider=candidate.guard.name, why=why)
-        self._group.start_soon(self._beside, self._new_lane(self._clock.now()), step)
-        return True
 
     # ------------------------------------------------------------------------------------- requests
 
