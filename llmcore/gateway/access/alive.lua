@@ -23,6 +23,6 @@ if tonumber(ARGV[3]) > expected then
   redis.call('SET', KEYS[4], expected, 'EX', 60)
 end
 return {
-  now, micro, epoch, math.floor(now - epoch / 1000000), redis.call('ZCOUNT', KEYS[1], now - 30, '+inf'),
+  now, micro, epoch, math.floor(now + (micro - epoch) / 1000000), redis.call('ZCOUNT', KEYS[1], now - 30, '+inf'),
   redis.call('ZCARD', KEYS[3]), expected,
 }
