@@ -176,8 +176,8 @@ def anthropic_error(error: Failure, /, *, request_id: str) -> ErrorAnswer:
 
 
 def warnings_header(warnings: tuple[RequestWarning, ...]) -> str:
-    """The value of `x-llmcore-warnings`: ASCII without control characters, at most 2 KiB."""
-    text = "; ".join(map(str, warnings)).encode("ascii", "replace").decode()
+    """The value of `x-llmcore-warnings`: each once, ASCII without control characters, at most 2 KiB."""
+    text = "; ".join(dict.fromkeys(map(str, warnings))).encode("ascii", "replace").decode()
     return _CONTROLS.sub(" ", text)[:2048]
 
 

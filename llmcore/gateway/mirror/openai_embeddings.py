@@ -83,6 +83,8 @@ def _extra(body: Mapping[str, Any]) -> dict[str, Any]:
 def _texts(value: object) -> tuple[str, ...]:
     if value is None:
         read.missing("input")
+    if type(value) not in (str, list):
+        read.wrong(value, "input", "a string or a list of strings")
     found = (value,) if type(value) is str else read.a_list(value, "input", most=MAX_INPUTS)
     if not found:
         read.missing("input", "is empty; give at least one text")

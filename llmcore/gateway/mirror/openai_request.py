@@ -194,12 +194,18 @@ _REASONING = frozenset({"effort", "max_tokens", "enabled"})
 
 
 def _reasoning(draft: Draft, value: Any) -> None:
-    """`{effort, max_tokens, enabled}` as routers of many vendors take it; `reasoning_effort` beside it wins."""
+    """`{effort, max_tokens, enabled}` as routers of many vendors take it; `reasoning_effort` beside it wins.
+
+    `enabled` alone is a medium effort. Source: OpenRouter's guide to reasoning tokens.
+    """
     told, at = read.an_object(value, "reasoning"), "reasoning"
     effort = read.word(told, "effort", EFFORTS, at)
     budget = read.integer(told, "max_tokens", at, low=0)
-    if read.boolean(told, "enabled", at) is False:
+    enabled = read.boolean(told, "enabled", at)
+    if enabled is False:
         effort, budget = "none", None
+    elif enabled and budget is None:
+        effort = effort or "medium"
     draft.lost.others(told, _REASONING, at)
     said = draft.reasoning.effort if draft.reasoning else None
     draft.reasoning = Reasoning(said or effort, budget)

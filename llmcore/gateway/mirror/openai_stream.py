@@ -227,7 +227,7 @@ class ChatEventEncoder:
     # --------------------------------------------------------------------------------------------------- the end
 
     def _finish(self, event: Finished) -> bytes:
-        begun = self._begin(_ROLE) + self._left()
+        begun = self._begin() + self._left()
         if event.model is not None and event.model != self._asked.request.model:
             self._prepare(event.model)
         word = finish_word(event.finish_reason, refused=self._refused, called=self._calls > 0)

@@ -174,6 +174,7 @@ def _note_lost(body: Mapping[str, Any], lost: Lost) -> None:
 
 def _request(body: Mapping[str, Any], lost: Lost) -> GenerationRequest:
     instructions = read.string(body, "instructions")
+    read.integer(body, "max_tool_calls", low=1)  # of OpenAI's own tools, of which there are none here
     messages = [Message.system(instructions)] if instructions else []
     messages += Items(lost).read(body.get("input"))
     tools = [_tool(tool, at, lost) for at, tool in read.objects(body, "tools", most=read.MAX_TOOLS)]

@@ -235,3 +235,9 @@ def test_t10_warnings_make_a_harmless_header() -> None:
     )
     assert value == "seed x: y: is ?  lost; stop: too"
     assert len(warnings_header((RequestWarning("a", "b" * 9000),))) == 2048
+
+
+def test_what_is_lost_several_times_is_told_once_and_leaves_room_for_the_rest() -> None:
+    strict = RequestWarning("tools.strict", "not supported by this provider; not sent")
+    value = warnings_header((strict,) * 100 + (RequestWarning("seed", "not sent"),))
+    assert value == f"{strict}; seed: not sent"

@@ -101,7 +101,7 @@ def test_a_text_alone_and_all_its_fields() -> None:
         ({"input": [1, 2]}, "input[0]", "is tokens"),
         ({"input": [[1, 2]]}, "input[0]", "check_embedding_ctx_length"),
         ({"input": ["a", {}]}, "input[1]", "must be a string, not an object"),
-        ({"input": 5}, "input", "must be a list"),
+        ({"input": 5}, "input", "must be a string or a list of strings"),
         ({"input": ["a"] * 2049}, "input", "at most 2048"),
         ({"input": "a", "model": ""}, "model", "is empty"),
         ({"input": "a", "model": 5}, "model", "must be a string"),

@@ -307,6 +307,7 @@ def test_calls_alone_have_no_content_as_in_a_whole_answer() -> None:
     assert folded(TextDelta("a"), call, Finished("tool_calls")).content == "a"
     refused = folded(PartDelta(Refusal("no")), Finished("refusal"))
     assert (refused.content, refused.refusal) == (None, "no")
+    assert folded(Finished("stop")).content is None
     thought = folded(ThinkingDelta("hm"), TextDelta("a"), Finished("stop"))
     assert (thought.content, thought.reasoning_content) == ("a", "hm")
 

@@ -368,6 +368,7 @@ def test_tiers_and_hints_for_caches_go_on() -> None:
             "text.format.schema.type",
         ),
         ({"stream_options": "all"}, "stream_options"),
+        ({"max_tool_calls": "many"}, "max_tool_calls"),
         ({"input": [{"role": "system", "content": ""}]}, "input"),
         ({"input": [{"type": "reasoning", "summary": []}]}, "input"),
         ({"reasoning": {"effort": "huge"}}, "reasoning.effort"),
