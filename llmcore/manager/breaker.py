@@ -146,6 +146,12 @@ class Breaker:
         self._panicking = self._panicking or panic
         return Permit(self._generation, "panic" if panic else "forced")
 
+    def still_admits(self, permit: Permit) -> bool:
+        """Whether what was let in, and has waited for something else since, may go on."""
+        if permit.kind == "probe":
+            return self.state != "open"
+        return permit.kind != "call" or self.state == "closed"
+
     def succeed(self, permit: Permit, now: float) -> None:
         if permit.generation != self._generation:
             return

@@ -199,8 +199,7 @@ class Guard:
             if passed is None:
                 passed = await self.entrance.enter(line.family, tokens, ends, avoid=avoid)
                 now = self._clock.now()
-                opened = permit.kind == "call" and breaker.state != "closed" and not past
-                if opened or breaker.state == "isolated":  # while this one waited
+                if breaker.state == "isolated" or not (past or breaker.still_admits(permit)):
                     self.entrance.leave(passed, now)
                     raise self._left_alone(breaker, now)
         except BaseException:

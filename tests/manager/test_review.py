@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from llmcore.config import BreakerConfig, FallbackConfig, MidStream, Routing, Timeouts
 from llmcore.errors import (
     AllProvidersFailed,
+    OverloadedError,
     PoolTimeout,
     ProviderError,
     RateLimitError,
@@ -360,3 +361,31 @@ def test_time_in_a_queue_shows_in_the_attempts() -> None:
         assert attempt.duration_s == pytest.approx(3.0, abs=0.01)
 
     run_simulated(main)
+
+
+@both
+def test_a_probe_that_waits_for_a_slot_is_not_sent_once_another_probe_has_failed(backend: Backend) -> None:
+    async def main() -> None:
+        provider = ScriptedProvider(
+            "a", [Fail(ServerError("down"), delay=1.0)], routing=Routing(max_in_flight=1)
+        )
+        strict = BreakerConfig(failures=1, probes=2, block_sole=True)
+        manager = ProviderManager([provider], FallbackConfig(max_retries=0, breaker=strict))
+        with pytest.raises(ServerError):
+            await manager.generate("x")
+        await anyio.sleep(20.0)
+        errors: list[ProviderError] = []
+
+        async def probe() -> None:
+            with pytest.raises(ProviderError) as caught:
+                await manager.generate("x")
+            errors.append(caught.value)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(probe)
+            group.start_soon(probe)
+        assert [type(error) for error in errors] == [ServerError, OverloadedError]
+        assert len(provider.requests) == 2
+        assert idle(manager)
+
+    run_simulated(main, backend=backend)
