@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from copy import copy
 from email.utils import formatdate
 from typing import NamedTuple, TypeAlias
@@ -23,6 +24,7 @@ from llmcore.wire.limits import LimitReader
 MAX_REQUEST = 64 * 1024 * 1024
 MAX_ERROR_BODY = 256 * 1024
 CLEANUP_S = 2.0
+ERROR_BODY_S = 5.0
 
 Told: TypeAlias = Callable[[str | None, RateLimits], None]
 
@@ -199,13 +201,12 @@ class Exchange:
 
 
 async def _read(reply: Reply, status: int) -> bytes:
-    """The body; of an error status nothing where it is endless or cut, since the status says enough."""
+    """The body; of an error status nothing where it is endless, cut or stalled, since the status says enough."""
     if status < 300:
         return await reply.read(MAX_BODY)
-    try:
+    with anyio.move_on_after(ERROR_BODY_S), suppress(ProviderError):
         return await reply.read(MAX_ERROR_BODY)
-    except ProviderError:
-        return b""
+    return b""
 
 
 def _is_html(reply: Reply) -> bool:

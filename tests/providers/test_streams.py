@@ -149,6 +149,23 @@ def test_headers_that_never_come_end_at_the_first_token_limit(backend: Any) -> N
     run_simulated(main, backend=backend)
 
 
+@BACKENDS
+@pytest.mark.parametrize("call", ["generate", "stream"])
+def test_a_status_is_heard_though_its_body_stalls(call: str, backend: Any) -> None:
+    async def main() -> None:
+        body = Body(b'{"err', 1e6)
+        vendor = Vendor(OPENAI, lambda request: httpx.Response(503, stream=body))
+        provider = made(find("openai"), vendor, timeouts=TIMES)
+        with pytest.raises(ProviderError) as caught:
+            await (provider.generate("hi") if call == "generate" else provider.stream("hi").collect())
+        assert caught.value.status == 503
+        assert not isinstance(caught.value, errors.TimeoutError)
+        assert anyio.current_time() < TIMES.total
+        assert body.closed == 1
+
+    run_simulated(main, backend=backend)
+
+
 @pytest.mark.parametrize(("kind", "limit"), [("openai", 60.0), ("ollama", LOCAL_FIRST_TOKEN)])
 def test_local_servers_may_load_a_model_first(kind: str, limit: float) -> None:
     seen = simulated(watch, streaming(Body(1000.0), kind, timeouts=Timeouts()))
