@@ -118,7 +118,8 @@ class Call(SideBySide[Q, T]):
 
     async def resume(self, error: ProviderError, why: Literal["restart", "continue", "splice"]) -> Won[T]:
         """Somebody who goes on where the answer broke off. Raises `error`, or what the others failed with."""
-        step = None if self.ends <= self._clock.now() else self._plan.resume(error, why)
+        over = self.fleet.closed or self.ends <= self._clock.now()
+        step = None if over else self._plan.resume(error, why)
         if step is None:
             raise error
         note("llm.failover", provider=self.trail.errors[-1].provider, outcome=error.outcome, why=why)
@@ -218,8 +219,8 @@ class Call(SideBySide[Q, T]):
 
     async def _visit(self, lane: Lane, step: Step, candidate: Candidate) -> Visit:
         """Wait as the step says, then pass the candidate's gates; from then on the lane's silence counts."""
-        if step.wait:
-            await self._manager.rest(step.wait)
+        if step.wait and not await self.fleet.rest(self._clock, step.wait):
+            raise self._manager.refusal()
         lane.since = now = self._clock.now()
         lane.silent = False
         if self._overlaps:
@@ -284,7 +285,7 @@ class Call(SideBySide[Q, T]):
     def _next(self, mine: Lane, step: Step, setback: Setback, candidate: Candidate) -> Step | None:
         """The next step of this lane, told to whoever listens; where another lane is not yet silent, that goes on alone."""
         error = setback.error
-        if mine.beaten:
+        if mine.beaten or self.fleet.closed:
             return None
         if self.won is not None or any(not lane.silent for lane in self._running() if lane is not mine):
             if not goes_over(error, self.fleet.policy(1)):

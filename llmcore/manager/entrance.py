@@ -119,6 +119,7 @@ class Entrance:
         self._several = len(self._chairs) > 1
         self._queues: dict[str, deque[_Waiter]] = {}
         self._full = False
+        self._closed = False
         self.keys: int = len(self._chairs)
         self.in_flight: int = 0
         self.waiting: int = 0
@@ -212,6 +213,13 @@ class Entrance:
             passed.pacer.settle(passed.tokens, used_tokens, now)
             if self.waiting:
                 self._nudge()
+
+    def close(self) -> None:
+        """Nobody waits here any more."""
+        self._closed = True
+        for queue in self._queues.values():
+            for waiter in queue:
+                waiter.event.set()
 
     # ------------------------------------------------------------------------------------ learning
 
@@ -344,6 +352,8 @@ class Entrance:
         avoid: frozenset[str | None],
     ) -> Pass:
         while True:
+            if self._closed:
+                raise ProviderError("not sent: the manager is closed", provider=self._name, phase="encode")
             now, at = self._clock.now(), NEVER
             if queue[0] is waiter:
                 passed, at = self._pass(name, tokens, now, avoid)

@@ -8,6 +8,7 @@ from random import Random
 
 import anyio
 
+from llmcore.clock import Clock
 from llmcore.config import FallbackConfig, Timeouts
 from llmcore.errors import ConfigurationError, InvalidRequestError
 from llmcore.manager.guard import Guard
@@ -54,8 +55,10 @@ class Fleet:
         )
         self._arranged: dict[tuple[str | None, tuple[str, ...]], tuple[Choice, ...]] = {}
         self._policies: dict[int, Policy] = {}
+        self.closed: bool = False
         self._calls = 0
         self._drained: anyio.Event | None = None
+        self._resting: set[anyio.CancelScope] = set()
 
     @property
     def busy(self) -> bool:
@@ -122,6 +125,26 @@ class Fleet:
         if self._calls:
             self._drained = self._drained or anyio.Event()
             await self._drained.wait()
+
+    async def rest(self, clock: Clock, seconds: float) -> bool:
+        """Sleep between two attempts; whether anything may follow."""
+        if self.closed:
+            return False
+        with anyio.CancelScope() as scope:
+            self._resting.add(scope)
+            try:
+                await clock.sleep(seconds)
+            finally:
+                self._resting.discard(scope)
+        return not self.closed
+
+    def close(self) -> None:
+        """Calls make no further attempt; whoever waits for one ends."""
+        self.closed = True
+        for scope in tuple(self._resting):
+            scope.cancel()
+        for guard in self.guards:
+            guard.entrance.close()
 
 
 class View:

@@ -7,8 +7,10 @@ sleep; an error is read by its facts, never by its text; cancellation passes thr
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
+from copy import copy
 from random import Random
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import anyio
 from attrs import evolve, frozen
@@ -98,7 +100,7 @@ class ProviderManager:
         self._retired: list[LlmProvider] = []
         self._leaving: list[Fleet] = []
         self._closed = False
-        self._resting: set[anyio.CancelScope] = set()
+        self._sharing: WeakSet[ProviderManager] = WeakSet()
         self.fleet: Fleet = self._assembled(
             Rebuilt(providers, fallback or FallbackConfig(), timeouts or Timeouts()), ()
         )
@@ -184,9 +186,10 @@ class ProviderManager:
 
     async def aclose(self) -> None:
         """Close every provider and take no call any more. Calls that are under way end with an error; none begins anew."""
-        self._closed = True
-        for scope in tuple(self._resting):
-            scope.cancel()
+        for one in (self, *self._sharing):
+            one._closed = True
+        for fleet in (self.fleet, *self._leaving):
+            fleet.close()
         retired, self._retired = self._retired, []
         for provider in (*retired, *self.providers):
             await provider.aclose()
@@ -226,6 +229,13 @@ class ProviderManager:
         """Call `told(session, provider)` with who has answered each call that names a session; it must not block or raise."""
         self._sticky.told = told
 
+    def sharing(self) -> ProviderManager:
+        """The same providers and all that is known of them, with a retry budget of its own. Reloads and closing count there too."""
+        other = copy(self)
+        other.budget = Budget(self.fleet.fallback.budget)
+        self._sharing.add(other)
+        return other
+
     async def reload(self, source: object, /, *, drain: float = DRAIN_S) -> None:
         """Swap to another configuration (path, TOML text, mapping or LlmConfig) at once; calls that run go on as they began.
 
@@ -238,23 +248,25 @@ class ProviderManager:
                 "this manager was made by hand; only one made from a configuration can reload"
             )
         async with self._reloading:
-            if self._closed:
-                raise ConfigurationError("this manager is closed; make another one")
+            self._check_reloadable()
             rebuilt = await self._rebuild(source)
             old = self.fleet
             try:
-                self.fleet = self._assembled(rebuilt, old.guards)
+                self._check_reloadable()
+                new = self._assembled(rebuilt, old.guards)
             except ConfigurationError:
                 rebuilt.settle(False)
                 raise
             rebuilt.settle(True)
-            if rebuilt.fallback.budget != old.fallback.budget:
-                self.budget = Budget(rebuilt.fallback.budget)
+            for one in (self, *self._sharing):
+                one.fleet = new
+                if new.fallback.budget != old.fallback.budget:
+                    one.budget = Budget(new.fallback.budget)
             kept = {id(provider) for provider in rebuilt.providers}
             gone = [guard.provider for guard in old.guards if id(guard.provider) not in kept]
             self._retired += gone
             leaving = self._leaving = [fleet for fleet in (*self._leaving, old) if fleet.busy]
-            note("llm.reloaded", providers=len(self.fleet.names), gone=len(gone) or None)
+            note("llm.reloaded", providers=len(new.names), gone=len(gone) or None)
         with anyio.move_on_after(drain):
             for fleet in leaving:  # also those before the last: what is gone now may still serve their calls
                 await fleet.drained()
@@ -298,15 +310,11 @@ class ProviderManager:
         group.start_soon(wait)
         return scope.cancel
 
-    async def rest(self, seconds: float) -> None:
-        """Sleep between two attempts. Raises ProviderError where the manager is closed meanwhile."""
-        with anyio.CancelScope() as scope:
-            self._resting.add(scope)
-            try:
-                await self.clock.sleep(seconds)
-            finally:
-                self._resting.discard(scope)
-        self._check_open()
+    def refusal(self) -> ProviderError:
+        """What a call ends with that finds the manager closed."""
+        error = ProviderError("the manager is closed", provider=self._name, phase="encode")
+        error.failover = True  # to others, where this one stands among them
+        return error
 
     def answered(self, call: Call[Q, Any], won: Won[Any], usage: Usage, now: float) -> None:
         """A call has its answer."""
@@ -321,9 +329,11 @@ class ProviderManager:
 
     def _check_open(self) -> None:
         if self._closed:
-            error = ProviderError("the manager is closed", provider=self._name, phase="encode")
-            error.failover = True  # to others, where this one stands among them
-            raise error
+            raise self.refusal()
+
+    def _check_reloadable(self) -> None:
+        if self._closed:
+            raise ConfigurationError("this manager is closed; make another one")
 
     async def _whole(self, request: Q, ask: Callable[[Visit, Q], Awaitable[R]]) -> R:
         fleet = self.fleet

@@ -117,8 +117,10 @@ class SideBySide(ABC, Generic[Q, T]):
 
     def _ask_beside(self, why: Why) -> bool:
         """Nothing visible has come in time: ask the next candidate beside; of two silent ones the older is given up."""
-        step = None if self.won is not None or self._group is None else self._plan.beside(why)
-        if step is None or self._group is None:
+        if self.won is not None or self._group is None or self.fleet.closed:
+            return False
+        step = self._plan.beside(why)
+        if step is None:
             return False
         if len(running := self._running()) >= MAX_LANES:
             min(running, key=lambda lane: lane.since).give_up()

@@ -96,6 +96,8 @@ class ManagedStream:
     async def open(self) -> None:
         manager = self._manager
         self._fleet = fleet = manager.fleet
+        if fleet.closed:
+            raise manager.refusal()
         request = self._request
         if request.deadline is None:
             request = evolve(request, deadline=fleet.timeouts.total)
@@ -107,12 +109,14 @@ class ManagedStream:
             self._call = Call(manager, fleet, request, self._ask, _discard)
             won = await self._call.run()
         except ProviderError as error:
-            self._close("failed")
-            manager.meter.failed(error)
+            if self._state == "running":
+                self._close("failed")
+                manager.meter.failed(error)
             raise
         except BaseException as exc:
-            self._close("left")
-            manager.meter.broke_off(exc)
+            if self._state == "running":
+                self._close("left")
+                manager.meter.broke_off(exc)
             raise
         if self._state != "running":  # closed meanwhile, by another task
             await self._call.drop(won)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from copy import copy
 from decimal import Decimal
 from functools import cache, partial
 from typing import Any
@@ -18,7 +17,6 @@ from llmcore.errors import EndpointError, InvalidRequestError
 from llmcore.gateway.addresses import Rules, checked, refusal
 from llmcore.gateway.backend import KindInfo, ModelFacts, PriceTag, ProviderView, SystemProvider
 from llmcore.gateway.config import GatewayConfig
-from llmcore.manager.budget import Budget
 from llmcore.manager.fit import ability, window_of
 from llmcore.manager.guard import Guard
 from llmcore.manager.manager import ProviderManager
@@ -61,14 +59,11 @@ class ManagerBackend:
 
     def tenant(self, user_id: str, /) -> LlmProvider:
         """The manager with a retry budget of this user's own; all else is shared (T21)."""
-        manager, fleet = self._tenants.get(user_id), self._manager.fleet
-        if manager is None or manager.fleet is not fleet:
-            fresh = copy(self._manager)
-            same = manager is not None and manager.fleet.fallback.budget == fleet.fallback.budget
-            fresh.budget = manager.budget if manager and same else Budget(fleet.fallback.budget)
-            if manager is None and len(self._tenants) >= MAX_TENANTS:
+        manager = self._tenants.get(user_id)
+        if manager is None:
+            if len(self._tenants) >= MAX_TENANTS:
                 del self._tenants[next(iter(self._tenants))]
-            self._tenants[user_id] = manager = fresh
+            manager = self._tenants[user_id] = self._manager.sharing()
         return manager
 
     def last_attempts(self) -> tuple[Attempt, ...]:
