@@ -80,6 +80,7 @@ class Stream:
         "_send",
         "_task",
         "_ticker",
+        "_unsent",
         "_wrote",
         "began",
         "overdue",
@@ -98,6 +99,7 @@ class Stream:
         self._ends = self._loop.time() + longest
         self._wrote = 0
         self._head: Callable[[], RawHeaders] | None = None
+        self._unsent: RawHeaders | None = None
         self._beat: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self.began: bool = False
@@ -112,7 +114,9 @@ class Stream:
     async def start(self, headers: RawHeaders) -> None:
         """Send the head, once; from here on at the latest the silence is counted."""
         self.began = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        self._unsent = headers
+        await self._send(_start(headers))
+        self._unsent = None
         if self._ticker is None:
             self._tick_in(self._every, self._wrote, idle=0.0)
 
@@ -124,9 +128,13 @@ class Stream:
         self.writing = False
 
     async def end(self, piece: bytes = b"") -> None:
-        """The last bytes."""
+        """The last bytes; given up where the client does not take them within `idle_write` seconds."""
         await self.aclose()
-        await self._send({"type": "http.response.body", "body": piece})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._idle_write):
+                if self._unsent is not None:  # whoever was about to send it was cut off
+                    await self._send(_start(self._unsent))
+                await self._send({"type": "http.response.body", "body": piece})
 
     async def aclose(self) -> None:
         """No more comments."""
@@ -154,6 +162,10 @@ class Stream:
         if not self.began and self._head is not None:
             await self.start(self._head())
         await self._send({"type": "http.response.body", "body": self._comment, "more_body": True})
+
+
+def _start(headers: RawHeaders) -> dict[str, object]:
+    return {"type": "http.response.start", "status": 200, "headers": headers}
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -88,7 +88,7 @@ class Desk:
 @define
 class Call:
     """One request on its way. status: what was answered, 0 before; asked, got: when the model was asked and had
-    answered, by `perf_counter`.
+    answered, by `perf_counter`. earlier: the attempts of a call that went before in the same context.
     """
 
     head: Head
@@ -104,6 +104,7 @@ class Call:
     ticket: Ticket | None = None
     asked: float = 0.0
     got: float = 0.0
+    earlier: tuple[Attempt, ...] = ()
 
     @property
     def request_id(self) -> str:
@@ -160,6 +161,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call(Head(scope), send)
+        call.earlier = self.desk.backend.last_attempts()
         REQUEST.set(call.request_id)
         try:
             await self._serve(call, receive)
@@ -168,10 +170,8 @@ class Endpoint:
         except ClientGone:
             call.outcome = "cancelled"
             call.status = 499
-            call.attempts = call.attempts or self.desk.backend.last_attempts()
         except asyncio.CancelledError:
             call.outcome = "cancelled"
-            call.attempts = call.attempts or self.desk.backend.last_attempts()
             raise
         except Exception as error:  # noqa: BLE001 - the outermost edge: the client gets an answer, the log the fault
             self.desk.log.fault(error, call.request_id, self.route)
@@ -348,6 +348,8 @@ class Endpoint:
         desk, now = self.desk, perf_counter()
         desk.metrics.answered(self.route, call.status or 499, now - call.began)
         if call.asked:
+            if not call.attempts and (last := desk.backend.last_attempts()) is not call.earlier:
+                call.attempts = last
             desk.metrics.added(self.route, call.overhead(now))
         own = call.target is not None and call.target.own
         if call.attempts:

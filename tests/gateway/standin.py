@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -85,6 +86,8 @@ class Backend:
         self.made: list[ProviderConfig] = []
         self.price_usd: Decimal | None = None
         self.prices: dict[str, PriceTag] = {}
+        self._last: ContextVar[tuple[Attempt, ...]] = ContextVar("last", default=())
+        self.manager.ledger.listen(self._noted)
 
     @property
     def system(self) -> LlmProvider:
@@ -113,7 +116,10 @@ class Backend:
         return await self.scripted[name].list_models()
 
     def last_attempts(self) -> tuple[Attempt, ...]:
-        return ()
+        return self._last.get()
+
+    def _noted(self, _: int, attempts: tuple[Attempt, ...]) -> None:
+        self._last.set(attempts)
 
     def price(self, kind: str, model: str | None) -> PriceTag:
         return self.prices.get(model or "", PriceTag())

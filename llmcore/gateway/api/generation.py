@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from time import perf_counter
+from typing import NoReturn
 
 from attrs import evolve
 
@@ -142,17 +143,15 @@ class Generation(Endpoint):
         if out.began:
             await out.end(encoder.fail(error, request_id=call.request_id))
 
-    async def _overdue(self, call: Call, encoder: EventEncoder, out: Stream) -> None:
+    async def _overdue(self, call: Call, encoder: EventEncoder, out: Stream) -> NoReturn:
         """The client does not read, or the answer takes longer than any may."""
         task = asyncio.current_task()
         assert task is not None
         task.uncancel()
         error = GatewayError("the answer took longer than this gateway allows", code="stream_too_long")
-        call.outcome = type(error).__name__
-        if not out.began:
-            raise error
         if not out.writing:
             await self._broken(call, encoder, out, error)
+        raise error
 
 
 def _named(asked: Asked, who: Answering | None) -> Asked:

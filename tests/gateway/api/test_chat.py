@@ -9,10 +9,11 @@ from decimal import Decimal
 import pytest
 from attrs import evolve
 
+from llmcore.config import FallbackConfig
 from llmcore.errors import RateLimitError, ServerError
 from llmcore.gateway.access.principal import Limits
 from llmcore.gateway.config import GatewayConfig, LimitsConfig
-from llmcore.testing import Answer, Fail, ScriptedProvider
+from llmcore.testing import Answer, Fail, Hang, ScriptedProvider
 from llmcore.types import Usage
 from tests.gateway.standin import KEY, client, question, stage
 
@@ -266,3 +267,37 @@ async def test_an_error_names_who_failed_last_and_what_was_ours() -> None:
     assert "x-llmcore-provider" not in refused.headers
     for reply in (failed, refused):
         assert float(reply.headers["x-llmcore-overhead-ms"]) >= 0
+
+
+async def test_a_stream_that_takes_too_long_is_in_the_books_with_its_attempts() -> None:
+    config = GatewayConfig(keep_alive=0.02, limits=LimitsConfig(stream=0.05))
+    on = stage(Hang(words=1), config=config)
+    async with client(on) as http:
+        reply = await http.post("/v1/chat/completions", json=question(stream=True))
+    assert "stream_too_long" in reply.text
+    (record,) = on.books.records
+    assert record.outcome == "GatewayError"
+    assert [attempt.outcome for attempt in record.attempts] == ["cancelled"]
+    assert on.desk.metrics.errors["chat", "GatewayError"] == 1
+
+
+async def test_a_stream_that_would_have_to_be_taken_back_is_in_the_books_with_its_attempts() -> None:
+    a = ScriptedProvider("a", [Fail(ServerError("broke"), words=2)])
+    on = stage(a, ScriptedProvider("b"), fallback=FallbackConfig(mid_stream="restart"))
+    async with client(on) as http:
+        reply = await http.post("/v1/chat/completions", json=question(stream=True))
+    assert "error" in events(reply.text)[-1]
+    (record,) = on.books.records
+    assert [attempt.provider for attempt in record.attempts] == ["a", "b"]
+
+
+async def test_a_call_for_which_nobody_was_asked_has_no_attempts_of_the_one_before() -> None:
+    on = stage()
+    async with client(on) as http:
+        await http.post("/v1/chat/completions", json=question())
+        on.backend.manager.isolate("a")
+        reply = await http.post("/v1/chat/completions", json=question())
+    assert reply.status_code >= 400
+    good, refused = on.books.records
+    assert len(good.attempts) == 1
+    assert not refused.attempts
