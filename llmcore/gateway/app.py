@@ -79,7 +79,7 @@ class Gateway:
 
     def _unknown(self, path: str) -> str:
         if "/batches" in path:
-            return "batches are not served here; send their requests one by one"
+            return "there is no such address here: batches are not served; send their requests one by one"
         near = self._nearly(path)
         return (
             "there is no such address here"
