@@ -268,9 +268,3 @@ def test_nothing_but_text_is_plain() -> None:
     with client_of(gateway) as client:
         raw = client.chat.completions.with_raw_response.create(model="m", messages=HELLO)
     assert raw.parse().choices[0].message.content == "hi"
-
-
-def test_vectors_that_nobody_counted_have_a_usage_of_unknown_figures() -> None:
-    with client_of(Gateway(EmbeddingResponse((array("f", (0.5,)),), "m"))) as client:
-        found = client.embeddings.create(model="m", input="a")
-    assert (found.usage.prompt_tokens, found.usage.total_tokens) == (None, None)
