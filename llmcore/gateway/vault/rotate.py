@@ -15,6 +15,7 @@ from llmcore.gateway.store.records import LlmSettings
 from llmcore.gateway.store.sealed import SealedPepper
 from llmcore.gateway.store.store import Store
 from llmcore.gateway.vault.credentials import api_key, seal_key
+from llmcore.gateway.vault.derive import key_id_of
 from llmcore.gateway.vault.errors import SealBroken
 from llmcore.gateway.vault.keyring import new_key
 from llmcore.gateway.vault.opening import PEPPER
@@ -85,8 +86,8 @@ async def remove_old(store: Store, vault: Vault) -> tuple[str, ...]:
     old = vault.key_ids[1:]
     if old:
         await store.sealed.retire(old)
-        keys = vault.source.load()
-        vault.source.replace(keys, keys[:1])
+        keys = vault.source.load()  # another one may have been put first meanwhile
+        vault.source.replace(keys, tuple(key for key in keys if key_id_of(key) not in old))
         vault.reload()
     return old
 

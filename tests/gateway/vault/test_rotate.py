@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import anyio
@@ -85,6 +86,24 @@ async def test_an_old_key_is_not_removed_while_something_needs_it(
     assert await reseal(store, vault) == (2, ())
     assert len(await remove_old(store, vault)) == 1
     assert await remove_old(store, vault) == ()
+    assert await key_of(store, vault, user) == f"sk-canary-{user}"
+
+
+async def test_a_key_that_is_added_while_the_old_one_is_dropped_drops_no_other(
+    store: Store, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (user,) = await people(store, vault, 1)
+    await rotate(store, vault)
+    retire = store.sealed.retire
+
+    async def meanwhile(key_ids: Collection[str]) -> None:
+        await retire(key_ids)
+        add_key(await open_vault(store, vault.source))  # by another operator
+
+    monkeypatch.setattr(store.sealed, "retire", meanwhile)
+    sealing, old = vault.key_ids
+    assert await remove_old(store, vault) == (old,)
+    assert vault.key_ids[1:] == (sealing,)
     assert await key_of(store, vault, user) == f"sk-canary-{user}"
 
 
