@@ -27,6 +27,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings
+from llmcore.wire.foreign import not_thought_here
 from llmcore.wire.read import Json, loads
 
 Block = dict[str, Any]
@@ -151,6 +152,7 @@ class MessageEncoder:
 
     def _thinking(self, part: Thinking) -> Block | None:
         if part.origin != self._origin or part.signature is None:
+            not_thought_here(part, self._origin, self._warnings)
             return None
         if part.redacted:
             return {"type": "redacted_thinking", "data": part.signature}

@@ -26,7 +26,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings
-from llmcore.wire.foreign import TO_COHERE, native, not_adaptive
+from llmcore.wire.foreign import TO_COHERE, native, not_adaptive, not_thought_here
 from llmcore.wire.media import image_url
 from llmcore.wire.read import Json, merged
 
@@ -188,7 +188,9 @@ def _add(part: Part, out: dict[str, Any], blocks: list[dict[str, Any]], warnings
             raise UnsupportedFeatureError(
                 f"Cohere takes text and images only, no {type(part).__name__.lower()}"
             )
-        case Thinking() | ToolResult():
+        case Thinking():
+            not_thought_here(part, ORIGIN, warnings)
+        case ToolResult():
             pass
 
 

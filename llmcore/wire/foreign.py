@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmcore.types import Reasoning
+from llmcore.types import Reasoning, Thinking
 from llmcore.wire.base import Warnings
 
 CHAT_COMPLETIONS: frozenset[str] = frozenset(
@@ -78,3 +78,12 @@ def not_adaptive(reasoning: Reasoning, warnings: Warnings) -> None:
     """Adaptive thinking without a word of effort, for dialects that cannot ask for it."""
     if reasoning.adaptive:
         warnings.changed("reasoning.adaptive", "whether it thinks is left to the model's own default")
+
+
+def not_thought_here(part: Thinking, origin: str, warnings: Warnings) -> None:
+    """Reasoning that another vendor's model wrote or sealed: only its own vendor can read it. Told once."""
+    if part.origin is None or part.origin == origin:
+        return
+    told = f"reasoning of {part.origin[:40]!r} means nothing to this provider; not sent"
+    if all(one.message != told for one in warnings.items):
+        warnings.changed("messages.thinking", told)

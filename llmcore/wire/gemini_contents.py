@@ -30,6 +30,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings
+from llmcore.wire.foreign import not_thought_here
 from llmcore.wire.gemini_media import file_part, image_part, inline
 
 _OWN_ID = re.compile(r"call_\d+(?:_[0-9a-f]{8})?")
@@ -80,9 +81,11 @@ def contents_of(
 
 
 def parts_of(parts: Iterable[Part], dialect: Dialect, warnings: Warnings) -> list[dict[str, Any]]:
-    """The parts of one message; private notes of other vendors stay out."""
+    """The parts of one message; private notes of other vendors stay out, which is told."""
     out: list[dict[str, Any]] = []
     for part in parts:
+        if type(part) is Thinking:
+            not_thought_here(part, dialect.origin, warnings)
         if isinstance(part, Opaque) and part.origin == dialect.origin and _is_mark(part.raw):
             if out:
                 out[-1] = {**out[-1], **part.raw}

@@ -29,7 +29,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings
-from llmcore.wire.foreign import TO_OLLAMA, native, not_adaptive
+from llmcore.wire.foreign import TO_OLLAMA, native, not_adaptive, not_thought_here
 from llmcore.wire.read import Json, merged
 
 ORIGIN = "ollama"
@@ -150,9 +150,10 @@ def _add(part: Part, out: dict[str, Any], warnings: Warnings) -> None:
             out["content"] += part.text
         case Image():
             out.setdefault("images", []).append(_image(part, warnings))
+        case Thinking() if part.origin == ORIGIN:
+            out["thinking"] = out.get("thinking", "") + part.text
         case Thinking():
-            if part.origin == ORIGIN:
-                out["thinking"] = out.get("thinking", "") + part.text
+            not_thought_here(part, ORIGIN, warnings)
         case ToolCall():
             out.setdefault("tool_calls", []).append(_call(part, warnings))
         case File() | Audio():

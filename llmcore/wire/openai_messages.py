@@ -23,6 +23,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings
+from llmcore.wire.foreign import not_thought_here
 from llmcore.wire.read import Json
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def _assistant(wire: OpenAIWire, message: Message, warnings: Warnings) -> dict[s
         match part:
             case Thinking():
                 _add_thinking(wire, part, out, blocks, with_calls=bool(calls))
+                not_thought_here(part, wire.origin, warnings)
             case Refusal() if "refusal" in wire.features:
                 out["refusal"] = out.get("refusal", "") + part.text
             case Refusal():

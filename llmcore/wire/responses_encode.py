@@ -27,7 +27,7 @@ from llmcore.types import (
     ToolResult,
 )
 from llmcore.wire.base import Warnings
-from llmcore.wire.foreign import TO_RESPONSES, native, not_adaptive
+from llmcore.wire.foreign import TO_RESPONSES, native, not_adaptive, not_thought_here
 from llmcore.wire.openai_encode import known_effort, prompted
 from llmcore.wire.openai_messages import data_uri, image_url
 from llmcore.wire.read import Json, as_dict, merged
@@ -236,6 +236,7 @@ def _assistant(wire: ResponsesWire, message: Message, warnings: Warnings, *, sto
         match part:
             case Thinking():
                 items.extend(_thinking(wire, part, stored=stored))
+                not_thought_here(part, wire.origin, warnings)
             case ToolCall():
                 items.append(_call(wire, part))
             case Opaque():

@@ -296,7 +296,9 @@ def test_an_answer_goes_back_as_it_came() -> None:
 
 def test_others_thinking_stays_here_and_a_refusal_is_text() -> None:
     message = Message.assistant(Thinking("x"), Thinking("y", raw="tool_plan", origin="z"), Refusal("no"))
-    assert sent("q", message)["messages"][1] == {"role": "assistant", "content": "no"}
+    body, warned = sent_warned("q", message)
+    assert body["messages"][1] == {"role": "assistant", "content": "no"}
+    assert warned == ("messages.thinking",)
 
 
 # ------------------------------------------------------------------------------------------------- answers

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from llmcore.types import GenerationRequest, Reasoning
+from llmcore.types import GenerationRequest, Message, Reasoning, Text, Thinking
 from llmcore.wire.anthropic import AnthropicWire
 from llmcore.wire.base import Wire
 from llmcore.wire.cohere import CohereWire
@@ -80,3 +80,21 @@ def test_adaptive_thinking_is_left_to_the_model_where_it_has_no_word(wire: Wire)
 
     assert sent(Reasoning(adaptive=True)) == (sent(None)[0], ["reasoning.adaptive"])
     assert sent(Reasoning("high", adaptive=True)) == sent(Reasoning("high"))
+
+
+ALL_WIRES = [wire for wire, _ in WIRES] + [OllamaWire()]
+
+
+@pytest.mark.parametrize("wire", ALL_WIRES, ids=[type(wire).__name__ for wire in ALL_WIRES])
+def test_reasoning_of_another_vendor_is_told_to_be_left_out_once(wire: Wire) -> None:
+    def warned(*parts: Thinking) -> list[str]:
+        said = Message("assistant", (*parts, Text("so")))
+        request = GenerationRequest(
+            [Message.user("?"), said, Message.user("!"), said, Message.user("?")], "m"
+        )
+        encoded = wire.encode_generate(request, stream=False)
+        assert b"secret" not in (encoded.http.body or b"")
+        return [warning.parameter for warning in encoded.warnings]
+
+    assert warned(Thinking("secret", "s", raw="x", origin="elsewhere")) == ["messages.thinking"]
+    assert warned(Thinking("secret")) == []

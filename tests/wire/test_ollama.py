@@ -217,7 +217,9 @@ def test_thinking_goes_back_to_its_own_dialect_only() -> None:
     message = Message.assistant(
         Thinking("mine", raw="thinking", origin="ollama"), Thinking("theirs", origin="anthropic"), "so"
     )
-    assert sent("q", message)["messages"][1] == {"role": "assistant", "content": "so", "thinking": "mine"}
+    body, warned = sent_warned("q", message)
+    assert body["messages"][1] == {"role": "assistant", "content": "so", "thinking": "mine"}
+    assert warned == ("messages.thinking",)
 
 
 @pytest.mark.parametrize(
