@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+
+import pytest
 
 from llmcore.gateway.api.call_ids import distinct, distinct_answer, distinct_event
+from llmcore.provider import EventStream
+from llmcore.testing import ScriptedProvider
 from llmcore.types import (
+    Event,
+    GenerationInput,
     GenerationRequest,
     GenerationResponse,
     Message,
@@ -15,6 +22,7 @@ from llmcore.types import (
     ToolCallDelta,
 )
 from llmcore.wire.gemini import GeminiWire
+from tests.gateway.standin import client, question, stage
 
 
 def test_only_ids_of_ours_are_changed() -> None:
@@ -52,3 +60,41 @@ def test_gemini_is_not_sent_what_it_did_not_give() -> None:
     contents = json.loads(encoded.http.body or b"")["contents"]
     assert contents[1]["parts"] == [{"functionCall": {"name": "f", "args": {}}}]
     assert contents[2]["parts"] == [{"functionResponse": {"name": "f", "response": {"result": "x"}}}]
+
+
+class _Calling:
+    """What another source says, after a call without an id of the vendor's."""
+
+    def __init__(self, inner: EventStream) -> None:
+        self._inner = inner
+        self._called = False
+
+    async def open(self) -> None:
+        await self._inner.open()
+
+    async def next(self) -> Event:
+        if self._called:
+            return await anext(self._inner)
+        self._called = True
+        return ToolCallDelta(0, "call_0", "f", "{}")
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class Calling(ScriptedProvider):
+    def stream(self, request: GenerationInput, /) -> EventStream:
+        return EventStream(_Calling(super().stream(request)))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_two_answers_have_no_id_in_common(path: str) -> None:
+    found: list[str] = []
+    async with client(stage(Calling("a"))) as http:
+        for stream in (False, True, False, True):
+            reply = await http.post(path, json={**question(stream=stream), "max_tokens": 9})
+            assert reply.status_code == 200, reply.text
+            found += re.findall(r'"id":"(call_[^"]+)"', reply.text)
+    assert len(found) == len({*found}) == 4
+    assert "call_0" not in found
