@@ -18,7 +18,9 @@ from llmcore.types import (
     Part,
     PartDelta,
     Restarted,
+    Text,
     TextDelta,
+    Thinking,
     ThinkingDelta,
     ToolCall,
     ToolCallDelta,
@@ -107,9 +109,26 @@ class BlockStream(ABC):
             case ToolCallDelta():
                 self._add_call(event)
             case PartDelta():
-                self._add_part(event.part)
+                self._add_whole(event.part)
             case Finished():
                 self._finish(event)
+
+    def _add_whole(self, part: Part) -> None:
+        """What other providers give in pieces is said as one piece."""
+        match part:
+            case Text():
+                self._add_text(TextDelta(part.text, part.signature, part.origin))
+            case Thinking():
+                self._add_thinking(
+                    ThinkingDelta(part.text, part.signature, part.redacted, part.raw, part.origin)
+                )
+            case ToolCall():
+                index = max(self._calls, default=-1) + 1
+                self._add_call(
+                    ToolCallDelta(index, part.id, part.name, part.arguments, part.signature, part.origin)
+                )
+            case _:
+                self._add_part(part)
 
     def _add_call(self, delta: ToolCallDelta) -> None:
         call = self._calls.setdefault(delta.index, OpenCall())

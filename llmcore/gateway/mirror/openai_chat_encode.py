@@ -33,6 +33,8 @@ from llmcore.types import (
 NOTES = frozenset({"annotations", "citations", "search_results"})
 """Notes about an answer that the dialect has a field for."""
 
+_CITATION = "url_citation"
+
 _FINISH: dict[FinishReason, str] = {
     "stop": "stop",
     "length": "length",
@@ -112,8 +114,21 @@ def rare_fields(part: Part, answer_id: str, created: int) -> dict[str, Any]:
         if isinstance(spoken, Mapping):
             return {"audio": dict(spoken)}
         if NOTES.issuperset(part.raw):
-            return dict(part.raw)
+            return {
+                name: _notes(value) if name == "annotations" else value for name, value in part.raw.items()
+            }
     return {}
+
+
+def _notes(notes: Any) -> Any:
+    """Annotations; what Responses say of an address beside its type stands in an object of that name here."""
+    return [_note(note) for note in notes] if isinstance(notes, list) else notes
+
+
+def _note(note: Any) -> Any:
+    if not isinstance(note, dict) or note.get("type") != _CITATION or "url" not in note:
+        return note
+    return {"type": _CITATION, _CITATION: {key: value for key, value in note.items() if key != "type"}}
 
 
 def has_form(part: Part) -> bool:

@@ -138,7 +138,12 @@ def output_of(message: Message, id_: str, status: Status) -> list[Json]:
 
 
 def _say(part: Text | Refusal, items: list[Json], stem: str) -> None:
-    """Into the message that is last, or a new one: words after a refusal, and those with a phase, have their own."""
+    """Into the message that is last, or a new one: words after a refusal, and those with a phase, have their own.
+
+    A text that holds nothing but another vendor's mark is no message.
+    """
+    if not part.text and isinstance(part, Text) and mark_of(part) is not None and not _is_phase(part):
+        return
     last = items[-1] if items and items[-1]["type"] == "message" else None
     phase = part.signature if isinstance(part, Text) and _is_phase(part) else None
     refused = last is not None and last["content"][-1]["type"] == "refusal"

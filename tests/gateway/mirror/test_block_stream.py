@@ -19,7 +19,9 @@ from llmcore.types import (
     PartDelta,
     Refusal,
     Restarted,
+    Text,
     TextDelta,
+    Thinking,
     ThinkingDelta,
     ToolCall,
     ToolCallDelta,
@@ -155,3 +157,21 @@ def test_blocks_are_begun_once_and_ended_once_whatever_comes(pair: Pair, events:
     begun = [message[index] for message in found if message["type"] == begin]
     assert begun == list(range(len(begun)))
     assert sorted(message[index] for message in found if message["type"] == end) == begun
+
+
+def test_parts_that_come_whole_are_said_as_their_deltas(pair: Pair) -> None:
+    whole: list[Event] = [
+        PartDelta(Thinking("hm", "sig", origin="gemini")),
+        PartDelta(Text("a")),
+        ToolCallDelta(0, "c0", "f", "{}"),
+        PartDelta(ToolCall("c1", "g", '{"x":1}')),
+        Finished("tool_calls"),
+    ]
+    pieces: list[Event] = [
+        ThinkingDelta("hm", "sig", origin="gemini"),
+        TextDelta("a"),
+        ToolCallDelta(0, "c0", "f", "{}"),
+        ToolCallDelta(1, "c1", "g", '{"x":1}'),
+        Finished("tool_calls"),
+    ]
+    assert pair.stream(whole) == pair.stream(pieces)

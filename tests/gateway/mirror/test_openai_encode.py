@@ -191,3 +191,14 @@ def test_the_official_sdk_reads_every_answer(response: GenerationResponse) -> No
 
 def test_a_call_without_arguments_has_an_empty_object() -> None:
     assert message(ToolCall("c", "f", ""))["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+def test_citations_of_responses_have_the_form_of_chats() -> None:
+    flat = {"type": "url_citation", "start_index": 0, "end_index": 2, "title": "t", "url": "https://a"}
+    nested = {
+        "type": "url_citation",
+        "url_citation": {"start_index": 0, "end_index": 2, "title": "t", "url": "https://a"},
+    }
+    other = {"type": "file_citation", "file_id": "f", "filename": "n", "index": 0}
+    found = message(Text("hi"), Opaque({"annotations": [flat, nested, other]}, "openai_responses"))
+    assert found["annotations"] == [nested, nested, other]

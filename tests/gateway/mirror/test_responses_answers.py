@@ -324,3 +324,11 @@ def test_the_official_client_sees_how_a_stream_failed() -> None:
     with client(body) as sdk, sdk.responses.create(model="m", input="?", stream=True) as stream:
         events = list(stream)
     assert [event.type for event in events[-2:]] == ["error", "response.failed"]
+
+
+def test_the_mark_of_an_empty_text_is_no_message() -> None:
+    value = encoded(ToolCall("c", "f", "{}"), Text("", "sig", "gemini"), finish="tool_calls")
+    assert [item["type"] for item in value["output"]] == ["function_call", "reasoning"]
+    found = streamed(ToolCallDelta(0, "c", "f", "{}"), TextDelta("", "sig", "gemini"), Finished("tool_calls"))
+    assert [item["type"] for item in found[-1]["response"]["output"]] == ["function_call", "reasoning"]
+    assert [item["type"] for item in encoded(Text(""))["output"]] == ["message"]
