@@ -8,8 +8,10 @@ from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from llmcore.config import FallbackConfig, Routing
+from llmcore.config import FallbackConfig, MidStream, Routing
 from llmcore.errors import (
     ConfigurationError,
     ProviderError,
@@ -18,9 +20,10 @@ from llmcore.errors import (
     StreamInterruptedError,
 )
 from llmcore.manager.manager import ProviderManager, Rebuilt
-from llmcore.testing import Answer, Fail, Hang, ScriptedProvider, run_simulated
+from llmcore.testing import Answer, Fail, Hang, Outcome, ScriptedProvider, run_simulated
 from llmcore.types import EmbeddingRequest, GenerationRequest
-from tests.manager.corners import Backend, both, by_hand, idle
+from tests.manager.corners import BACKENDS, Backend, both, by_hand, idle
+from tests.manager.strategies import Made, recorders, scripts
 
 CLOSED_AT = 1.0
 
@@ -224,3 +227,46 @@ def test_a_manager_that_is_closed_while_it_reloads_stays_closed_and_keeps_nothin
         assert [provider.name for provider in manager.providers] == ["a"]
 
     run_simulated(main)
+
+
+@given(
+    scripts_=st.lists(scripts, min_size=1, max_size=3),
+    limits=st.lists(st.none() | st.just(1), min_size=3, max_size=3),
+    moment=st.sampled_from([0.05, 0.3, 0.75, 1.25, 3.2, 7.5, 21.0]),
+    hedge=st.none() | st.just(0.3),
+    mid_stream=st.sampled_from(["fail", "restart", "continue", "splice"]),
+    operation=st.sampled_from(list(OPERATIONS)),
+    backend=BACKENDS,
+)
+def test_nobody_is_asked_after_the_end_and_nothing_stays_held(
+    scripts_: list[list[Outcome]],
+    limits: list[int | None],
+    moment: float,
+    hedge: float | None,
+    mid_stream: MidStream,
+    operation: str,
+    backend: Backend,
+) -> None:
+    async def main() -> None:
+        log: list[Made] = []
+        providers = recorders(scripts_, log, limits[: len(scripts_)])
+        fallback = FallbackConfig(max_retries=3, hedge_after=hedge, patience=1.0, mid_stream=mid_stream)
+        manager = ProviderManager(providers, fallback)
+        ends: list[float] = []
+
+        async def ask() -> None:
+            with suppress(ProviderError):
+                await OPERATIONS[operation](manager)
+            ends.append(anyio.current_time())
+
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(ask)
+            await anyio.sleep(moment)
+            await manager.aclose()
+        assert all(made.start <= moment for made in log)
+        latest = max((made.end or 0.0 for made in log), default=0.0)
+        assert all(end <= max(moment, latest) for end in ends)
+        assert idle(manager)
+
+    run_simulated(main, backend=backend)
