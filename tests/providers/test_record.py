@@ -35,6 +35,7 @@ def full_answer() -> GenerationResponse:
         (ODD,),
         (Skipped("other", None, "resting"),),
         {"raw": True},
+        "stop here",
     )
 
 
