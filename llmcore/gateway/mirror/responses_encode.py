@@ -177,10 +177,19 @@ def _annotate(part: Part, items: list[Json]) -> bool:
 
 
 def annotations_of(part: Part) -> list[Any] | None:
+    """Notes on words, of Responses or of chat completions; None where the part is something else."""
     match part:
-        case Opaque(raw={"annotations": list() as notes, **rest}, origin="openai_responses") if not rest:
-            return notes
+        case Opaque(raw={"annotations": list() as notes, **rest}) if not rest:
+            return [_note(note) for note in notes]
     return None
+
+
+def _note(note: Any) -> Any:
+    """Chat completions put what they say of an address into an object of its own."""
+    match note:
+        case {"type": "url_citation", "url_citation": dict() as told}:
+            return {"type": "url_citation", **told}
+    return note
 
 
 def has_form(part: Part) -> bool:
@@ -188,8 +197,8 @@ def has_form(part: Part) -> bool:
     match part:
         case Image():
             return part.data is not None
-        case Opaque(raw=dict() as raw, origin="openai_responses"):
-            return "type" in raw or annotations_of(part) is not None
+        case Opaque(raw=dict() as raw):
+            return ("type" in raw and part.origin == ORIGIN) or annotations_of(part) is not None
     return False
 
 

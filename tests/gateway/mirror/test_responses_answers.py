@@ -161,6 +161,21 @@ def test_notes_stand_on_the_words_before_them() -> None:
     assert encoded(notes)["output"] == []
 
 
+def test_citations_of_chats_have_the_form_of_responses() -> None:
+    told = {"start_index": 0, "end_index": 2, "title": "t", "url": "https://a"}
+    notes = Opaque({"annotations": [{"type": "url_citation", "url_citation": told}]}, "openai")
+    flat = [{"type": "url_citation", **told}]
+    assert encoded(Text("Hi"), notes)["output"][0]["content"][0]["annotations"] == flat
+    last = streamed(TextDelta("Hi"), PartDelta(notes), Finished("stop"))[-1]["response"]
+    assert last["output"][0]["content"][0]["annotations"] == flat
+    assert (
+        encoded(Text("Hi"), Opaque({"annotations": [], "citations": []}, "openai"))["output"][0]["content"][
+            0
+        ]["annotations"]
+        == []
+    )
+
+
 def test_a_picture_is_a_finished_item() -> None:
     value = encoded(Image(data=b"x", media_type="image/png"))
     assert value["output"] == [
