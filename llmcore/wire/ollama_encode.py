@@ -123,8 +123,13 @@ def _options(request: GenerationRequest) -> dict[str, Any]:
 
 
 def messages(given: Iterable[Message], warnings: Warnings) -> list[Json]:
-    """Our messages in Ollama's form; each tool result is a message of its own."""
+    """Our messages in Ollama's form; each tool result is a message of its own.
+
+    What the system says is one message at the top: the templates of some models take no other (qwen3.8).
+    """
     out: list[Json] = []
+    system: list[str] = []
+    late = False
     names: dict[str, str] = {}
     for message in given:
         warnings.dropped("message.name", message.name)
@@ -132,9 +137,15 @@ def messages(given: Iterable[Message], warnings: Warnings) -> list[Json]:
         if message.role == "tool":
             results = (part for part in message.parts if isinstance(part, ToolResult))
             out += [_result(part, names.get(part.call_id), warnings) for part in results]
+        elif message.role == "system":
+            late = late or bool(out)
+            system.append(message.text)
         else:
             out.append(_message(message, warnings))
-    return out
+    if late:
+        warnings.changed("messages", "a system message inside the conversation is sent before it")
+    told = "\n\n".join(filter(None, system))
+    return [{"role": "system", "content": told}, *out] if told else out
 
 
 def _message(message: Message, warnings: Warnings) -> Json:

@@ -213,6 +213,14 @@ def test_images_are_bare_base64() -> None:
     ]
 
 
+def test_what_the_system_says_is_one_message_at_the_top() -> None:
+    told = [{"role": "system", "content": "One.\n\nTwo."}, {"role": "user", "content": "hi"}]
+    assert sent(Message.system("One."), Message.system("Two."), "hi")["messages"] == told
+    body, warned = sent_warned(Message.system("One."), "hi", Message.system("Two."))
+    assert (body["messages"], warned) == (told, ("messages",))
+    assert sent(Message.system(""), "hi")["messages"] == [{"role": "user", "content": "hi"}]
+
+
 def test_thinking_goes_back_to_its_own_dialect_only() -> None:
     message = Message.assistant(
         Thinking("mine", raw="thinking", origin="ollama"), Thinking("theirs", origin="anthropic"), "so"
