@@ -22,7 +22,7 @@ from llmcore.gateway.store import Store, StoreConflict, StoreError, StoreInvalid
 from llmcore.gateway.store.sealed import SYSTEM_PROVIDERS as ROW
 from llmcore.gateway.store.sealed import refuse_retired_exclusive
 from llmcore.gateway.store.tables import meta
-from llmcore.gateway.vault import Place, SealBroken, Sealed, Vault
+from llmcore.gateway.vault import Place, SealBroken, Sealed, Vault, VaultError
 from llmcore.secret import Secret
 
 EVERY_S = 5.0
@@ -92,7 +92,7 @@ class SystemProviders:
                 entries = await load(self._store)
                 if (self._seen is not None or entries) and json.dumps(entries) != self._seen:
                     await self.reload()
-            except (StoreError, ConfigurationError):
+            except (StoreError, VaultError, ConfigurationError):
                 continue
 
     def sealed(self, name: str, kind: str, base_url: str | None, key: Secret) -> dict[str, str]:

@@ -19,6 +19,7 @@ from llmcore.gateway.vault import remove_old, rotate
 from llmcore.secret import Secret
 from llmcore.serving.first import new_key, welcome
 from llmcore.serving.opened import Ready, opened, stored
+from llmcore.serving.options import master_key_file
 
 pytestmark = pytest.mark.anyio
 
@@ -175,6 +176,30 @@ async def test_a_process_that_missed_a_rotation_seals_with_the_new_key(tmp_path:
         assert (await load(ready.services.store))["third"]["key"]["key_id"] == elsewhere.key_id
     async with running(tmp_path) as (_, http):
         assert await names(http) == ["first", "hosted", "third"]
+
+
+async def test_a_master_key_that_cannot_be_read_for_a_while_ends_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import anyio
+
+    monkeypatch.setattr("llmcore.gateway.system.EVERY_S", 0.05)
+    config = GatewayConfig(data_dir=str(tmp_path))
+    file = master_key_file(config, {})
+    async with running(tmp_path) as (ready, http):
+        await http.post(AT, json={"name": "third", "provider": "groq", "api_key": KEY})
+        async with stored(config, {}) as (store, elsewhere):
+            await rotate(store, elsewhere)
+            file.rename(tmp_path / "away")
+            # what the running process is to follow, and has not the key for
+            assert await reseal(store, elsewhere) == 1
+        await anyio.sleep(0.3)
+        assert (await http.get("/healthz")).status_code == 200
+        (tmp_path / "away").rename(file)
+        assert await names(http) == ["first", "hosted", "third"]
+        with anyio.fail_after(5):
+            while ready.services.vault.key_id != elsewhere.key_id:  # noqa: ASYNC110 - it has no event
+                await anyio.sleep(0.05)
 
 
 async def test_a_key_that_was_dropped_meanwhile_is_not_kept(tmp_path: Path) -> None:
