@@ -66,6 +66,7 @@ _LM_STUDIO = Place(
     title="LM Studio",
     wire=OpenAIWire(
         origin="lm_studio",
+        one_system=True,
         json_object=False,
         rules=(
             ErrorRule(ModelNotFoundError, (400, 404), words=("no models loaded", "model not found")),
@@ -84,7 +85,9 @@ _LM_STUDIO = Place(
 _VLLM = Place(
     kind="vllm",
     title="vLLM",
-    wire=OpenAIWire(origin="vllm", rules=(ErrorRule(OverloadedError, 500, code="enginedeaderror"),)),
+    wire=OpenAIWire(
+        origin="vllm", one_system=True, rules=(ErrorRule(OverloadedError, 500, code="enginedeaderror"),)
+    ),
     base_url="http://localhost:8000/v1",
     key_env=("VLLM_API_KEY",),
     key_required=False,
@@ -96,6 +99,7 @@ _LLAMACPP = Place(
     title="llama.cpp",
     wire=OpenAIWire(
         origin="llamacpp",
+        one_system=True,
         rules=(ErrorRule(ContextLengthError, 500, words="is too large to process"),),
     ),
     base_url="http://localhost:8080/v1",
@@ -109,7 +113,7 @@ _LLAMACPP = Place(
 _LOCALAI = Place(
     kind="localai",
     title="LocalAI",
-    wire=OpenAIWire(origin="localai"),
+    wire=OpenAIWire(origin="localai", one_system=True),
     base_url="http://localhost:8080/v1",
     key_env=("LOCALAI_API_KEY",),
     key_required=False,

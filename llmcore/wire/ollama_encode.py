@@ -31,6 +31,7 @@ from llmcore.types import (
 from llmcore.wire.base import Warnings
 from llmcore.wire.foreign import TO_OLLAMA, native, not_adaptive, not_thought_here
 from llmcore.wire.read import Json, merged
+from llmcore.wire.system import at_the_top
 
 ORIGIN = "ollama"
 
@@ -123,29 +124,18 @@ def _options(request: GenerationRequest) -> dict[str, Any]:
 
 
 def messages(given: Iterable[Message], warnings: Warnings) -> list[Json]:
-    """Our messages in Ollama's form; each tool result is a message of its own.
-
-    What the system says is one message at the top: the templates of some models take no other (qwen3.8).
-    """
+    """Our messages in Ollama's form; each tool result is a message of its own."""
     out: list[Json] = []
-    system: list[str] = []
-    late = False
     names: dict[str, str] = {}
-    for message in given:
+    for message in at_the_top(tuple(given), warnings):
         warnings.dropped("message.name", message.name)
         names.update((call.id, call.name) for call in message.tool_calls)
         if message.role == "tool":
             results = (part for part in message.parts if isinstance(part, ToolResult))
             out += [_result(part, names.get(part.call_id), warnings) for part in results]
-        elif message.role == "system":
-            late = late or bool(out)
-            system.append(message.text)
         else:
             out.append(_message(message, warnings))
-    if late:
-        warnings.changed("messages", "a system message inside the conversation is sent before it")
-    told = "\n\n".join(filter(None, system))
-    return [{"role": "system", "content": told}, *out] if told else out
+    return out
 
 
 def _message(message: Message, warnings: Warnings) -> Json:

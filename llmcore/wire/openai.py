@@ -58,6 +58,7 @@ class OpenAIWire(Wire):
         "parallel_tool_calls", "strict", "name", "detail", "dimensions".
     max_tokens_field, seed_field, dimensions_field: the vendor's names. input_type_field: None where it has none.
     system_role, required_word: "system" or "developer"; "required" or "any".
+    one_system: whether all system messages go as one at the top, since models' templates may take no other.
     stream_usage: whether `stream_options.include_usage` is sent.
     reasoning: how an effort is asked for: `reasoning_effort`; `reasoning {effort | max_tokens}`; `thinking {type}`
         with `reasoning_effort`; `reasoning {enabled}` with `reasoning_effort`; or not at all.
@@ -81,6 +82,7 @@ class OpenAIWire(Wire):
     max_tokens_field: str = "max_tokens"
     seed_field: str = "seed"
     system_role: Literal["system", "developer"] = "system"
+    one_system: bool = False
     required_word: Literal["required", "any"] = "required"
     stream_usage: bool = True
     reasoning: ReasoningStyle = "effort"

@@ -25,6 +25,7 @@ from llmcore.types import (
 from llmcore.wire.base import Warnings
 from llmcore.wire.foreign import not_thought_here
 from llmcore.wire.read import Json
+from llmcore.wire.system import at_the_top
 
 if TYPE_CHECKING:
     from llmcore.wire.openai import OpenAIWire
@@ -46,8 +47,9 @@ def add(
 
 
 def messages(wire: OpenAIWire, request: GenerationRequest, warnings: Warnings) -> list[Json]:
+    given = at_the_top(request.messages, warnings) if wire.one_system else request.messages
     out: list[Json] = []
-    for message in request.messages:
+    for message in given:
         if message.role == "tool":
             out.extend(
                 _tool_result(wire, part, warnings) for part in message.parts if isinstance(part, ToolResult)
