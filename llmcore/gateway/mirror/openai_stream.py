@@ -5,11 +5,13 @@ What every chunk has in common is made once for each stream, so that a piece of 
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from llmcore.errors import StreamInterruptedError
 from llmcore.gateway.mirror.base import Asked, Failure
-from llmcore.gateway.mirror.block_stream import TAKEN_BACK
+from llmcore.gateway.mirror.block_stream import TAKEN_BACK, OpenCall
 from llmcore.gateway.mirror.errors import fault_of, openai_object
 from llmcore.gateway.mirror.openai_chat_encode import (
     NOTES,
@@ -38,6 +40,7 @@ from llmcore.types import (
     ToolCallDelta,
 )
 
+_INDEX = attrgetter("index")
 _ROLE = b'{"role":"assistant","content":"","refusal":null}'
 _SILENT = b'{"role":"assistant","content":null,"refusal":null}'
 """Before anything but text: its content is null until there is some, as in a whole answer."""
@@ -47,8 +50,9 @@ class ChatEventEncoder:
     """One answer. The first chunk says the role; `[DONE]` comes after the finish reason, never after an error."""
 
     __slots__ = (
-        *("_asked", "_bare", "_begun", "_calls", "_created", "_head", "_id", "_images", "_notes", "_order"),
-        *("_refused", "_spoken", "_tail", "_text_head", "_text_tail", "_thought", "_visible"),
+        *("_asked", "_begun", "_calls", "_created", "_current", "_head", "_id", "_images", "_notes"),
+        *("_order", "_refused", "_spoken", "_tail", "_text_head", "_text_tail", "_thought", "_visible"),
+        "_waiting",
     )
 
     def __init__(self, asked: Asked, answer_id: str, created: int) -> None:
@@ -57,8 +61,10 @@ class ChatEventEncoder:
         self._created = created
         self._begun = self._visible = self._spoken = self._refused = False
         self._thought: list[str] = []
-        self._order = self._calls = self._images = 0
-        self._bare: set[int] = set()
+        self._order = self._images = 0
+        self._calls: dict[int, OpenCall] = {}
+        self._current = -1
+        self._waiting: list[ToolCallDelta] = []
         self._notes: dict[str, Any] = {}
         self._prepare(asked.request.model or "")
 
@@ -162,11 +168,19 @@ class ChatEventEncoder:
         return b""
 
     def _call(self, event: ToolCallDelta) -> bytes:
-        if event.arguments:
-            self._bare.discard(event.index)
-        elif event.index >= self._calls:
-            self._bare.add(event.index)
-        self._calls = max(self._calls, event.index + 1)
+        """Clients take a call for whole where the next one begins: of calls that are written side by side all but the first
+        wait for the end.
+        """
+        current = self._calls.get(self._current)
+        if event.index != self._current and current is not None and (self._waiting or not current.is_whole):
+            self._waiting.append(event)
+            self._calls.setdefault(event.index, OpenCall())
+            return b""
+        return self._write_call(event)
+
+    def _write_call(self, event: ToolCallDelta) -> bytes:
+        self._current = event.index
+        self._calls.setdefault(event.index, OpenCall()).take(event)
         if event.id is None and event.name is None and event.signature is None:
             told = dumps(event.arguments)
             return self._chunk(
@@ -190,9 +204,8 @@ class ChatEventEncoder:
                     ThinkingDelta(part.text, part.signature, part.redacted, part.raw, part.origin)
                 )
             case ToolCall():
-                call = ToolCallDelta(
-                    self._calls, part.id, part.name, part.arguments, part.signature, part.origin
-                )
+                index = max(self._calls, default=-1) + 1
+                call = ToolCallDelta(index, part.id, part.name, part.arguments, part.signature, part.origin)
                 return self._feed_other(call)
             case Refusal():
                 self._refused = True
@@ -230,15 +243,24 @@ class ChatEventEncoder:
         begun = self._begin() + self._left()
         if event.model is not None and event.model != self._asked.request.model:
             self._prepare(event.model)
-        word = finish_word(event.finish_reason, refused=self._refused, called=self._calls > 0)
+        word = finish_word(event.finish_reason, refused=self._refused, called=bool(self._calls))
         tail = self._tail.replace(b'"finish_reason":null', b'"finish_reason":%b' % dumps(word), 1)
         return begun + self._head + b"{}" + tail + self._usage(event) + DONE
 
     def _left(self) -> bytes:
-        """What is known at the end: calls that were given no arguments have {}, as OpenAI says it; the notes."""
-        bare = [{"index": index, "function": {"arguments": "{}"}} for index in sorted(self._bare)]
-        delta: dict[str, Any] = {"tool_calls": bare, **self._notes} if bare else self._notes
-        return self._delta(delta) if delta else b""
+        """What waited for the end: calls, one after the other, and the notes."""
+        out = self._call_ended()
+        waiting, self._waiting = sorted(self._waiting, key=_INDEX), []
+        for _, events in groupby(waiting, key=_INDEX):
+            out += b"".join(map(self._write_call, events)) + self._call_ended()
+        return out + self._delta(self._notes) if self._notes else out
+
+    def _call_ended(self) -> bytes:
+        """A call that was given no arguments has {}, as OpenAI says it: "" is no JSON."""
+        call = self._calls.get(self._current)
+        if call is None or call.pieces:
+            return b""
+        return self._write_call(ToolCallDelta(self._current, arguments="{}"))
 
     def _usage(self, event: Finished) -> bytes:
         """The chunk with the tokens, where they were asked for and are known."""

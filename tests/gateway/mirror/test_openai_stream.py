@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from openai import omit
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
@@ -272,9 +273,9 @@ def test_the_official_sdk_reads_every_chunk(events: list[Event]) -> None:
 PAGE = {"type": "url_citation", "url_citation": {"url": "https://example.org"}}
 
 
-def folded(*events: Event) -> Any:
+def folded(*events: Event, tools: Any = omit) -> Any:
     """The message that the official SDK puts together."""
-    state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
+    state: ChatCompletionStreamState[None] = ChatCompletionStreamState(input_tools=tools)
     for chunk in chunks(*events):
         state.handle_chunk(ChatCompletionChunk.model_validate(chunk))
     return state.get_final_completion().choices[0].message
@@ -310,6 +311,27 @@ def test_calls_alone_have_no_content_as_in_a_whole_answer() -> None:
     assert folded(Finished("stop")).content is None
     thought = folded(ThinkingDelta("hm"), TextDelta("a"), Finished("stop"))
     assert (thought.content, thought.reasoning_content) == ("a", "hm")
+
+
+def test_calls_that_are_written_side_by_side_come_one_after_the_other() -> None:
+    """The SDK parses the arguments of a strict tool where the next call begins."""
+    events = (
+        ToolCallDelta(0, "c0", "f"),
+        ToolCallDelta(1, "c1", "g"),
+        TextDelta("meanwhile"),
+        ToolCallDelta(0, arguments='{"a"'),
+        ToolCallDelta(2, "c2", "h", "{}"),
+        ToolCallDelta(1, arguments='{"b":1}'),
+        ToolCallDelta(0, arguments=":1}"),
+        Finished("tool_calls"),
+    )
+    calls = [delta["tool_calls"][0] for delta in deltas(*events) if "tool_calls" in delta]
+    assert [call["index"] for call in calls] == [0, 0, 0, 1, 1, 2]
+    tools: Any = [
+        {"type": "function", "function": {"name": name, "strict": True, "parameters": {}}} for name in "fgh"
+    ]
+    message = folded(*events, tools=tools)
+    assert [call.function.parsed_arguments for call in message.tool_calls] == [{"a": 1}, {"b": 1}, {}]
 
 
 def test_a_call_without_arguments_has_an_empty_object() -> None:
