@@ -128,13 +128,15 @@ class Stream:
         self.writing = False
 
     async def end(self, piece: bytes = b"") -> None:
-        """The last bytes; given up where the client does not take them within `idle_write` seconds."""
+        """The last bytes. Raises ClientGone where the client makes no room for them within `idle_write` seconds."""
         await self.aclose()
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._idle_write):
                 if self._unsent is not None:  # whoever was about to send it was cut off
                     await self._send(_start(self._unsent))
                 await self._send({"type": "http.response.body", "body": piece})
+        except TimeoutError:
+            raise ClientGone from None
 
     async def aclose(self) -> None:
         """No more comments."""

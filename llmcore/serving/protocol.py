@@ -16,14 +16,19 @@ TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length
 
 
 class _Joining:
-    """A transport that holds the head of an answer back until its body is written, or the loop has gone on."""
+    """A transport that holds the head of an answer back until its body is written, or the loop has gone on.
 
-    __slots__ = ("_head", "_loop", "_transport", "is_closing")
+    linger: seconds in which the client must take something of what is unsent when it is closed.
+    """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_end", "_head", "_linger", "_loop", "_transport", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, linger: float) -> None:
         self._transport = transport
         self._loop = loop
         self._head = b""
+        self._linger = linger
+        self._end: asyncio.TimerHandle | None = None
         self.is_closing: Callable[[], bool] = transport.is_closing
 
     def __getattr__(self, name: str) -> Any:
@@ -41,6 +46,20 @@ class _Joining:
     def close(self) -> None:
         self._flush()
         self._transport.close()
+        if self._end is None and (left := self._transport.get_write_buffer_size()):
+            self._end = self._loop.call_later(self._linger, self._waited, left)
+
+    def _waited(self, left: int) -> None:
+        now = self._transport.get_write_buffer_size()
+        if now < left:
+            self._end = self._loop.call_later(self._linger, self._waited, now)
+        else:
+            self._transport.abort()
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        if self._end is not None:
+            self._end.cancel()
 
     def _flush(self) -> None:
         if self._head:
@@ -49,23 +68,30 @@ class _Joining:
 
 
 class Guarded(HttpToolsProtocol):
-    """most: bytes of all headers of a request. seconds: until they must be whole, and until a connection must ask."""
+    """most: bytes of all headers of a request. seconds: until they must be whole, and until a connection must ask.
+    linger: how long a client may take nothing of what was written, once the connection is being closed.
+    """
 
     most: ClassVar[int] = 65536
     seconds: ClassVar[float] = 20.0
+    linger: ClassVar[float] = 60.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._received = self._held = 0
         self._in_headers = True
         self._alarm: asyncio.TimerHandle | None = None
+        self._joining: _Joining | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]  # all of it that uvicorn uses
+        self._joining = _Joining(transport, self.loop, self.linger)
+        super().connection_made(self._joining)  # type: ignore[arg-type]  # all of it that uvicorn uses
         self._alarm = self.loop.call_later(self.seconds, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_alarm()
+        if self._joining is not None:
+            self._joining.lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -117,6 +143,6 @@ class Guarded(HttpToolsProtocol):
             self._alarm = None
 
 
-def guarded(most: int, seconds: float) -> type[HttpToolsProtocol]:
+def guarded(most: int, seconds: float, linger: float) -> type[HttpToolsProtocol]:
     """The protocol class with these limits, as uvicorn wants it."""
-    return type("GuardedProtocol", (Guarded,), {"most": most, "seconds": seconds})
+    return type("GuardedProtocol", (Guarded,), {"most": most, "seconds": seconds, "linger": linger})

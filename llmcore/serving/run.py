@@ -103,7 +103,7 @@ def server_config(app: AsgiApp, config: GatewayConfig) -> uvicorn.Config:
     """Uvicorn as it serves us: llhttp, no banner, no access log, no WebSockets."""
     return uvicorn.Config(
         app,
-        http=guarded(config.limits.header, config.limits.headers),
+        http=guarded(config.limits.header, config.limits.headers, config.limits.idle_write),
         ws="none",
         lifespan="off",
         access_log=False,

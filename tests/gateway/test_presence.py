@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
+from llmcore.gateway.http import ClientGone
 from llmcore.gateway.presence import Stream
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +54,7 @@ async def test_the_last_bytes_are_given_up_where_nobody_takes_them() -> None:
     await out.write(b"one")
     pipe.room.clear()
     tasks = asyncio.all_tasks()
-    with anyio.fail_after(5):
+    with anyio.fail_after(5), pytest.raises(ClientGone):
         await out.end(b"two")
     assert pipe.said == [200, b"one"]
     assert asyncio.all_tasks() == tasks

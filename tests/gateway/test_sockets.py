@@ -182,6 +182,20 @@ async def test_a_client_that_does_not_read_is_given_up(tmp_path: Path) -> None:
         await soon(lambda: on.services.desk.seats.running == 0)
 
 
+async def test_a_client_that_does_not_read_the_end_is_given_up(tmp_path: Path) -> None:
+    """The last event of this wire says the whole text again, several times: more than anybody takes unread."""
+    config = GatewayConfig(key_cache=0.0, limits=LimitsConfig(idle_write=0.3))
+    asked = {"model": "m", "input": "hi", "stream": True}
+    async with (
+        whole(tmp_path, Answer("x" * 2_000_000), config=config) as on,
+        on.listening() as port,
+        dialled(port) as stream,
+    ):
+        await stream.send(post(on, asked, path="/v1/responses"))
+        await soon(lambda: bool(on.provider().requests))
+        await soon(lambda: on.services.desk.seats.running == 0)
+
+
 async def test_an_answer_longer_than_allowed_ends_with_an_error(tmp_path: Path) -> None:
     limits = LimitsConfig(stream=0.3)
     config = GatewayConfig(key_cache=0.0, keep_alive=0.1, limits=limits)

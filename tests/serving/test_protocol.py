@@ -40,13 +40,16 @@ class Written:
     def close(self) -> None:
         self.closed = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def get_extra_info(self, name: str) -> str:
         return name
 
 
 def joining() -> tuple[Any, Written]:
     written = Written()
-    return _Joining(written, asyncio.get_running_loop()), written  # type: ignore[arg-type]  # a stand-in
+    return _Joining(written, asyncio.get_running_loop(), 60.0), written  # type: ignore[arg-type]  # a stand-in
 
 
 async def test_head_and_body_leave_together() -> None:
@@ -90,7 +93,7 @@ async def echo(
 @asynccontextmanager
 async def served(*, most: int = 1000, seconds: float = 0.3) -> AsyncIterator[Callable[..., Awaitable[bytes]]]:
     """Ask a server with these limits: the pieces, with a pause before each but the first, and all that it answers."""
-    kind = guarded(most, seconds)
+    kind = guarded(most, seconds, 60.0)
     config = Config(echo, http=kind, lifespan="off", access_log=False, log_config=None)
     config.load()
     server = await asyncio.get_running_loop().create_server(
@@ -127,3 +130,36 @@ async def test_the_beginning_of_a_second_request_is_not_waited_for_either() -> N
 async def test_headers_that_do_not_end_are_too_large() -> None:
     async with served() as ask:
         assert b" 431 " in await ask(b"GET / HTTP/1.1\r\nx: ", b"y" * 600, b"y" * 600)
+
+
+HUGE = 32 * 1024 * 1024  # more than the kernel takes for a client that does not read
+
+
+async def huge(
+    scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+) -> None:
+    length = (b"content-length", b"%d" % HUGE)
+    await send({"type": "http.response.start", "status": 200, "headers": [length, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": b"x" * HUGE})
+
+
+@pytest.mark.parametrize("reads", [False, True])
+async def test_what_nobody_reads_is_not_kept_for_ever(reads: bool) -> None:
+    kind, state = guarded(1000, 5.0, 60.0 if reads else 0.1), ServerState()
+    config = Config(huge, http=kind, lifespan="off", access_log=False, log_config=None)
+    config.load()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: kind(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(REQUEST)
+        async with asyncio.timeout(20):
+            while not state.connections:  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.01)
+            if reads:
+                answer = await reader.read()
+                assert answer.endswith(b"\r\n\r\n" + b"x" * HUGE)
+            while state.connections:  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0.01)
+        writer.close()

@@ -114,22 +114,19 @@ class Generation(Endpoint):
     async def _written(
         self, call: Call, asked: Asked, events: EventStream, encoder: EventEncoder, out: Stream
     ) -> None:
-        """The head with the first bytes, unless silence has sent it, then every event; the terminator comes with
-        `Finished`.
-        """
+        """The head with the first bytes, unless silence has sent it, then every event; what `Finished` gives is the end."""
         async for event in events:
             if type(event) is Finished:
                 call.attempts = event.attempts
             piece = encoder.feed(distinct_event(event))
-            if not piece:
+            if not piece and type(event) is not Finished:
                 continue
             if not call.got:
                 call.got = perf_counter()
             if not out.began:
                 who = answering(event) if type(event) is Finished else events.answering
                 await out.start(self._head(call, who, asked))
-            await out.write(piece)
-        await out.end()
+            await (out.end(piece) if type(event) is Finished else out.write(piece))
 
     def _head(self, call: Call, who: Answering | None, asked: Asked) -> RawHeaders:
         """Of a good answer, as far as it is known by now."""
