@@ -285,9 +285,8 @@ async def test_a_closed_manager_and_a_closed_provider_take_no_call() -> None:
         for work in EVERY_CALL:
             with pytest.raises(ProviderError, match=words):
                 await work(provider)
-    with pytest.raises(AllProvidersFailed) as caught:
+    with pytest.raises(ProviderError, match="the manager is closed"):
         await begun.collect()
-    assert str(caught.value).count("the provider is closed") == 2
     with pytest.raises(ConfigurationError, match="closed"):
         await llm.reload(LlmConfig((OPENAI,)))
     assert len(world.asked) == asked
