@@ -50,7 +50,10 @@ _OF_THE_KEY = (AuthenticationError, PermissionDeniedError, QuotaExhaustedError, 
 
 
 class Call(SideBySide[Q, T]):
-    """One `generate`, `stream` or `embed` of a manager, from its first attempt to its outcome."""
+    """One `generate`, `stream` or `embed` of a manager, from its first attempt to its outcome.
+
+    discard: closes an answer that goes on after its attempt; a provider that gives such a one is told when it must end.
+    """
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Call(SideBySide[Q, T]):
         total = fleet.timeouts.total
         self.limit: float = total if request.deadline is None else min(request.deadline, total)
         self.ends: float = self.began + self.limit
+        self._tells_end = discard is not None or request.deadline is not None
         self.trail: Trail = Trail(self.began)
         self.won: Won[T] | None = None
         self.continued: Q | None = None
@@ -321,7 +325,7 @@ class Call(SideBySide[Q, T]):
         """The request as this candidate shall get it: its name for the model, what is left of the deadline."""
         model = candidate.choice.model
         request = self.continued if why == "continue" and self.continued is not None else self.request
-        deadline = None if request.deadline is None else self.ends - self._clock.now()
+        deadline = self.ends - self._clock.now() if self._tells_end else None
         if deadline is None and request.model == model and not request.providers:
             return request
         return readdressed(request, model, deadline)

@@ -98,15 +98,12 @@ class ManagedStream:
         self._fleet = fleet = manager.fleet
         if fleet.closed:
             raise manager.refusal()
-        request = self._request
-        if request.deadline is None:
-            request = evolve(request, deadline=fleet.timeouts.total)
         self._mid_stream = self._mid_stream or fleet.fallback.mid_stream
         self._state = "running"
         manager.meter.started()
         fleet.enter()
         try:
-            self._call = Call(manager, fleet, request, self._ask, _discard)
+            self._call = Call(manager, fleet, self._request, self._ask, _discard)
             won = await self._call.run()
         except ProviderError as error:
             if self._state == "running":
