@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -17,7 +18,6 @@ from llmcore.secret import Secret
 TIMEOUT_S = 0.25
 GLANCES = 5
 """In so many parts the time is counted: a process that was stopped itself must not take that for Redis' silence."""
-BACKSTOP_S = 5.0
 REST_S = 1.0
 NEW = "not asked yet"
 
@@ -58,8 +58,8 @@ class RedisLink:
         try:
             self._client = redis.Redis.from_url(
                 url.reveal(),
-                socket_timeout=BACKSTOP_S,
-                socket_connect_timeout=BACKSTOP_S,
+                socket_timeout=None,  # `_patience` does that
+                socket_connect_timeout=None,
                 retry=Retry(NoBackoff(), 0),
             )
         except ValueError:
@@ -142,21 +142,20 @@ class RedisLink:
 @contextmanager
 def _patience() -> Iterator[None]:
     """Raises TimeoutError after `TIMEOUT_S` in which this loop could have seen an answer."""
-    loop, scope, glances = asyncio.get_running_loop(), anyio.CancelScope(), 0
+    loop, scope = asyncio.get_running_loop(), anyio.CancelScope()
+    timers: deque[asyncio.TimerHandle] = deque(maxlen=1)
 
-    def glance() -> None:
-        nonlocal timer, glances
-        glances += 1
-        if glances < GLANCES:
-            timer = loop.call_later(TIMEOUT_S / GLANCES, glance)
+    def wait(glances: int) -> None:
+        if glances:
+            timers.append(loop.call_later(TIMEOUT_S / GLANCES, wait, glances - 1))
         else:
             scope.cancel()
 
-    timer = loop.call_later(TIMEOUT_S / GLANCES, glance)
+    wait(GLANCES)
     try:
         with scope:
             yield
     finally:
-        timer.cancel()
+        timers[-1].cancel()
     if scope.cancelled_caught:
         raise TimeoutError

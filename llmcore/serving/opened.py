@@ -168,7 +168,8 @@ def _services(
 async def _shares(config: GatewayConfig, log: Log, stack: AsyncExitStack) -> Shares:
     """Through Redis; else in this process alone, for its part of `workers`."""
     if config.redis_url is not None:
-        shares = RedisShares(config.redis_url, time.monotonic, time.time, told=partial(_redis, log))
+        told = partial(_redis, log)
+        shares = RedisShares(config.redis_url, time.monotonic, time.time, parts=config.workers, told=told)
         return await stack.enter_async_context(shares)
     if config.workers > 1:
         return PartShares(time.monotonic, time.time, config.workers)

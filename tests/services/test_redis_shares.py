@@ -200,6 +200,46 @@ def test_a_redis_that_is_back_does_not_wait_for_ever_for_a_process_that_is_gone(
     assert one.last.granted + other.last.granted <= RPM * 1.02
 
 
+def test_a_redis_that_stood_still_waits_for_a_process_that_stood_still_longer(
+    spenders: Callable[..., Spender], redis: redis_server.Server
+) -> None:
+    one, other = spenders(), spenders()
+    for each in (one, other):
+        each.wait_until(lambda line: line.granted > RPM // 10)
+    redis.freeze()
+    try:
+        for each in (one, other):
+            each.wait_until(lambda line: not line.shared)
+        other.wait_until(full)  # its part is used up, and it alone knows
+        other.stop()
+    finally:
+        redis.thaw()
+    time.sleep(6)
+    assert not one.last.shared, "it decides without the other"
+    other.go_on()
+    for each in (one, other):
+        each.wait_until(lambda line: line.shared)
+        each.wait_until(full)
+    assert one.last.granted + other.last.granted <= RPM * 1.02
+
+
+def test_a_redis_that_is_back_with_what_it_knew_before_is_told_the_rest(
+    spenders: Callable[..., Spender], redis: redis_server.Server
+) -> None:
+    one, other = spenders(), spenders()
+    for each in (one, other):
+        each.wait_until(lambda line: line.granted > RPM // 10)
+    assert redis.say("SAVE") == "+OK"
+    for each in (one, other):
+        each.wait_until(full)
+    redis.kill()
+    redis.start()
+    refused = [each.last.refused for each in (one, other)]
+    for each, before in zip((one, other), refused, strict=True):
+        each.wait_until(lambda line, before=before: line.shared and line.refused > before + 1000)  # type: ignore[misc]  # a bound default
+    assert one.last.granted + other.last.granted <= RPM * 1.02
+
+
 def test_a_process_that_stood_still_does_not_take_that_for_silence_of_redis(
     spenders: Callable[..., Spender],
 ) -> None:
@@ -373,6 +413,20 @@ async def test_the_state_says_how_many_there_are_and_what_is_wrong(
         while not one.shared:  # noqa: ASYNC110 - its state is what is awaited
             await anyio.sleep(0.05)
     assert one.state.why is None
+
+
+async def test_what_others_used_counts_here_too_when_redis_is_gone(
+    two: tuple[RedisShares, RedisShares], redis: redis_server.Server
+) -> None:
+    one, other = two
+    limits = Limits(rpm=100)
+    assert await _granted(one, limits, Want()) == 100
+    await anyio.sleep(2.5)  # the other one looks once a second
+    redis.kill()
+    with anyio.fail_after(10):
+        while other.shared:  # noqa: ASYNC110 - its state is what is awaited
+            await anyio.sleep(0.05)
+    assert await _granted(other, limits, Want()) == 0
 
 
 async def test_wrong_types_in_redis_are_a_fault_of_redis_and_not_of_the_call(

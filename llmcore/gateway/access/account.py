@@ -8,40 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import TypeAlias
 
 from attrs import define, frozen
 
 from llmcore.gateway.access.limits import Hold, Want, out_of_minute, out_of_money
 from llmcore.gateway.access.principal import NO_LIMITS, Limits
+from llmcore.gateway.access.used import KEEP_S, Minute, Purse, Used
 
-KEEP_S = 62
-"""How long a second counts: the 60 of the law, its own width, and the life of an advance."""
 ADVANCE_S = 1.0
 MOST_AHEAD = 10_000
 WANTS = 256
 
 GRANTED, NO_REQUESTS, NO_TOKENS, NO_MONEY = range(4)
 
-Used: TypeAlias = "tuple[int, int, int]"
-"""(second, requests, tokens); negative where something is given back."""
-
 
 @frozen
 class Question:
     """What is said to `shares.lua`, field by field. -1: no such limit.
 
-    epoch: of which Redis, by when it began to count. known: it should remember us. used: not said before. held: for all calls that run, and in advance. floor: what was
+    epoch: of which Redis, by when it began to count. turn: the number of this one; heard: of the last that this Redis has
+    answered, 0 where it need not remember us. looks: only to know what others use. used: not said before. held: for all calls that run, and in advance. floor: what was
     spent at least; paid: since then. wants: (requests, tokens, micros). ahead: calls in advance, each of so many
     (tokens, micros).
     """
 
     me: str
+    share: str
     epoch: int
     rpm: int
     tpm: int
     budget: int
-    known: bool
+    turn: int
+    heard: int
     used: tuple[Used, ...]
     held: int
     floor: int
@@ -51,6 +49,7 @@ class Question:
     each: tuple[int, int]
     period: str = ""
     settled: bool = True
+    looks: bool = False
 
 
 @frozen
@@ -86,54 +85,6 @@ class Answer:
         return cls(second, raw[3], raw[4], raw[5], raw[6], raw[7], tuple(verdicts))
 
 
-class Minute:
-    """What was used, by the second."""
-
-    __slots__ = ("requests", "seconds", "tokens")
-
-    def __init__(self) -> None:
-        self.seconds: dict[int, tuple[int, int]] = {}
-        self.requests: int = 0
-        self.tokens: int = 0
-
-    def add(self, second: int, requests: int, tokens: int) -> None:
-        before = self.seconds.get(second, (0, 0))
-        self.seconds[second] = (before[0] + requests, before[1] + tokens)
-        self.requests += requests
-        self.tokens += tokens
-
-    def forget(self, now: int) -> None:
-        for second in [one for one in self.seconds if one <= now - KEEP_S]:
-            requests, tokens = self.seconds.pop(second)
-            self.requests -= requests
-            self.tokens -= tokens
-
-    def room_in(self, now: int, requests: int, tokens: int) -> float:
-        """Seconds until so much is forgotten."""
-        for second in sorted(self.seconds):
-            freed = self.seconds[second]
-            requests, tokens = requests - freed[0], tokens - freed[1]
-            if requests <= 0 and tokens <= 0:
-                return float(max(1, second + KEEP_S - now))
-        return float(KEEP_S)
-
-    def said(self) -> tuple[Used, ...]:
-        return tuple((second, *used) for second, used in self.seconds.items() if used != (0, 0))
-
-
-@define
-class Purse:
-    """Money of one period. known: spent by all, as far as we know; base: the same when we last knew it from others;
-    paid: by us, not yet said; held: by us, for calls that run and in advance.
-    """
-
-    period: str = ""
-    known: int = 0
-    base: int = 0
-    paid: int = 0
-    held: int = 0
-
-
 @define
 class Advance:
     """What is left of it. until: monotonic seconds; calls: how many were served from it."""
@@ -157,11 +108,13 @@ class Account:
         self.unsaid: Minute = Minute()
         self.purse: Purse = Purse()
         self.advance: Advance = Advance()
-        self._known = False
+        self._turn = self._heard = 0
         self._ahead = 0
         self._asked_at = float("-inf")
         self._told: Answer | None = None
         self._mine: tuple[int, int] = (0, 0)
+        self._asking: Want = Want(0)
+        """What is wanted out of our part just now, and neither granted nor refused yet."""
 
     @property
     def counts(self) -> bool:
@@ -176,7 +129,9 @@ class Account:
         """Whether there is nothing left to remember."""
         self.minute.forget(second)
         self.unsaid.forget(second)
-        return not self.minute.seconds and not self.purse.held and not self.changed
+        told = self._told
+        others = told is not None and second < told.second + KEEP_S and (told.requests > 0 or told.tokens > 0)
+        return not (self.minute.seconds or self.purse.held or self.changed or others)
 
     def meet(self, limits: Limits, period: str, spent: int) -> None:
         """The limits of today, and what the store says of the money."""
@@ -244,18 +199,22 @@ class Account:
             self._asked_at = now
             ahead = self._ahead if settled else 0
             each = _mean(wants, limits)
+        self._turn += 1
         used, self.unsaid = self.unsaid.said(), Minute()
         paid, purse.paid = purse.paid, 0
         return Question(
             me=self._me,
+            share=self.share,
+            looks=self.limits is NO_LIMITS,
             epoch=epoch,
             settled=settled,
             rpm=_or_none(limits.rpm),
             tpm=_or_none(limits.tpm),
             budget=_or_none(limits.budget_micros),
-            known=self._known and bool(self.minute.seconds),
+            turn=self._turn,
+            heard=self._heard if self.minute.seconds else 0,
             used=used,
-            held=purse.held,
+            held=purse.all_held,
             floor=purse.known,
             paid=paid,
             wants=tuple((want.requests, want.tokens, want.micros) for want in wants),
@@ -272,12 +231,14 @@ class Account:
         ]
         requests = sum(want[0] for want in granted) + answer.advance
         tokens = sum(want[1] for want in granted) + answer.advance * each[0]
-        self._known = True
+        self._heard = question.turn
         self.minute.forget(answer.second)
         if requests and self.counts:
             self.minute.add(answer.second, requests, tokens)
         if purse.period == question.period and question.budget >= 0:
-            purse.known = purse.base = max(purse.known, answer.spent)
+            purse.known = max(purse.known, answer.spent)
+            if question.settled:
+                purse.base = purse.known
             purse.held += sum(want[2] for want in granted) + answer.advance * each[1]
         if answer.advance:
             self._returned(self.advance)
@@ -301,21 +262,21 @@ class Account:
 
     def forgotten(self) -> None:
         """Nobody remembers us: all that still counts has to be said again."""
-        self._known = False
+        self._heard = 0
         self.unsaid = Minute()
         for second, (requests, tokens) in self.minute.seconds.items():
             self.unsaid.add(second, requests, tokens)
 
-    def failed(self, question: Question) -> None:
+    def failed(self, question: Question, now: float) -> None:
         """Perhaps it was heard, perhaps not. What counts against the key is said again, and fades in a minute."""
         for second, requests, tokens in question.used:
             self.unsaid.add(second, max(0, requests), max(0, tokens))
         if self.purse.period == question.period:
-            self.purse.known += question.paid
+            self.purse.pay_alone(question.paid, now)
 
-    def cut_off(self) -> None:
-        """From now on alone. What we paid is in the usage of the store by the time that others hear of us again."""
-        self.purse.known += self.purse.paid
+    def cut_off(self, now: float) -> None:
+        """From now on alone. What we paid is in the usage of the store soon; it must not be told a second time."""
+        self.purse.pay_alone(self.purse.paid, now)
         self.purse.paid = 0
 
     # --------------------------------------------------------------------------------------- alone
@@ -334,12 +295,22 @@ class Account:
             self._check_part(want, second, processes)
         self._check_purse(want, processes, wall)
 
+    def ask(self, want: Want, times: int) -> None:
+        """It counts against our part while Redis is asked (1), and does so no longer (-1)."""
+        before = self._asking
+        self._asking = Want(
+            before.requests + times * want.requests,
+            before.tokens + times * want.tokens,
+            before.micros + times * want.micros,
+        )
+
     def _check_part(self, want: Want, second: int, processes: int) -> None:
         minute, limits, told = self.minute, self.limits, self._told
         minute.forget(second)
         self.unsaid.forget(second)
         over = [0, 0]
-        both = (limits.rpm, minute.requests, want.requests), (limits.tpm, minute.tokens, want.tokens)
+        requests, tokens = minute.requests + self._asking.requests, minute.tokens + self._asking.tokens
+        both = (limits.rpm, requests, want.requests), (limits.tpm, tokens, want.tokens)
         for index, (limit, used, more) in enumerate(both):
             if limit is None:
                 continue
@@ -356,14 +327,18 @@ class Account:
         purse, budget = self.purse, self.limits.budget_micros
         if budget is None:
             return
-        mine = purse.known - purse.base + purse.paid + purse.held + want.micros
+        asked = self._asking.micros + want.micros
+        late = purse.all_held - purse.held  # the store may have told us of others' before ours
+        mine = max(purse.known - purse.base, late) + purse.paid + purse.held + asked
         if purse.known >= budget or mine > (budget - purse.base) // processes:
             raise out_of_money(self.limits, wall)
 
     # --------------------------------------------------------------------------------- afterwards
 
-    def settle(self, hold: Hold, tokens: int | None, micros: int | None, *, shared: bool) -> None:
-        """What a call did take. shared: whether others can be told."""
+    def settle(
+        self, hold: Hold, tokens: int | None, micros: int | None, *, shared: bool, now: float | None = None
+    ) -> None:
+        """What a call did take. shared: whether others can be told; now: where they can be told later."""
         if tokens is not None and self.counts and tokens != hold.want.tokens:
             self._use(hold.slot, 0, tokens - hold.want.tokens)
         purse = self.purse
@@ -373,7 +348,7 @@ class Account:
             if shared:
                 purse.paid += paid
             else:
-                purse.known += paid
+                purse.pay_alone(paid, now)
 
     def _use(self, second: int, requests: int, tokens: int) -> None:
         if second in self.minute.seconds or requests > 0:

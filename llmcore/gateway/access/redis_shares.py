@@ -28,6 +28,7 @@ from llmcore.gateway.access.account import (
     verdict_error,
 )
 from llmcore.gateway.access.limits import Hold, Want, period_of
+from llmcore.gateway.access.peers import Peers
 from llmcore.gateway.access.principal import Limits
 from llmcore.gateway.redis_link import REST_S, LinkLost, LinkState, RedisLink
 from llmcore.secret import Secret
@@ -38,10 +39,6 @@ PREFIX = "llmcore:"
 TICK_S = 0.1
 """How soon others hear of what a call did take in the end."""
 BEAT_S = 1.0
-SETTLED_S = 3
-"""Age before which an emptied Redis does not decide alone: processes that know of no others meet in that time."""
-SILENT_S = 30
-"""Age from which it decides although a process that was known has not yet said what it had used; that one is gone."""
 SWEEP_S = 5.0
 FAREWELL_S = 1.0
 ACCOUNTS = 200
@@ -71,7 +68,7 @@ class RedisShares:
     """`Shares` for several processes, for the time of its block. now: monotonic seconds; wall: epoch seconds.
 
     told(state): called when Redis has gone or come back; it must not block or raise. prefix: of all keys in Redis; who
-    uses the same one shares. Raises ConfigurationError for a URL that is none.
+    uses the same one shares. parts: how many processes there are at least. Raises ConfigurationError for a URL that is none.
     """
 
     def __init__(
@@ -81,6 +78,7 @@ class RedisShares:
         wall: Callable[[], float],
         *,
         prefix: str = PREFIX,
+        parts: int = 1,
         told: Callable[[LinkState], None] | None = None,
     ) -> None:
         self._now = now
@@ -92,31 +90,26 @@ class RedisShares:
         self._waiting: dict[str, list[_Waiter]] = {}
         self._changed: set[str] = set()
         self._advanced: set[str] = set()
+        self._late: set[str] = set()
+        """Of these we have paid alone, and others may not know it yet."""
         self._wake = asyncio.Event()
         self._group: TaskGroup | None = None
-        self._processes = 1
-        """How many share; never less than before while a new Redis has not heard from all of them."""
-        self._epoch = 0
+        self._peers = Peers(self._me, parts)
         self._untold: set[str] = set()
-        """What this Redis has not heard from us yet."""
-        self._heard_all = False
-        self._settled = self._silent = 0.0
-        """When (monotonic) this Redis may decide alone, and when it does in any case."""
+        """What Redis has not heard from us since we came to it."""
         self._ahead_of_us = wall() - now()
         """What the common clock shows more than `now`."""
 
     @property
     def shared(self) -> bool:
-        now = self._now()
-        settled = now >= self._silent or (self._heard_all and now >= self._settled)
-        return self._link.state.up and settled
+        return self._link.state.up and self._peers.settled
 
     @property
     def state(self) -> SharesState:
         """For the status page."""
         link, shared = self._link.state, self.shared
-        why = "it has just begun to count" if link.up and not shared else link.why
-        return SharesState(shared, self._processes, link.since, why)
+        why = "it has not heard from all processes yet" if link.up and not shared else link.why
+        return SharesState(shared, self._peers.count, link.since, why)
 
     async def __aenter__(self) -> Self:
         try:
@@ -151,19 +144,31 @@ class RedisShares:
         account.meet(limits, period, spent)
         second = account.take(want, self._now())
         if second is None and self._link.state.up and self._group is not None:
-            if not self.shared:
-                account.check(want, self._second(), self._processes, wall)
-            second = await self._granted(account, want)
+            second = await self._asked(account, want, wall)
         if second is None:
-            second = account.alone(want, self._second(), self._processes, wall)
+            second = account.alone(want, self._second(), self._peers.count, wall)
             self._changed.add(share)
         return Hold(share, second, want, period)
 
     async def settle(self, hold: Hold, tokens: int | None, micros: int | None, /) -> None:
         account = self._accounts.get(hold.share)
         if account is not None:
-            account.settle(hold, tokens, micros, shared=self._link.state.up)
+            shared = self._link.state.up
+            account.settle(hold, tokens, micros, shared=shared, now=self._now())
             self._changed.add(hold.share)
+            if not shared:
+                self._late.add(hold.share)
+
+    async def _asked(self, account: Account, want: Want, wall: float) -> int | None:
+        """As `_granted`; while others may not have told what they used, no more than our part either."""
+        if self.shared:
+            return await self._granted(account, want)
+        account.check(want, self._second(), self._peers.count, wall)
+        account.ask(want, 1)
+        try:
+            return await self._granted(account, want)
+        finally:
+            account.ask(want, -1)
 
     async def _granted(self, account: Account, want: Want) -> int | None:
         """The second in which it is counted; None where nobody can be asked. Raises TooMany."""
@@ -228,6 +233,11 @@ class RedisShares:
             if account is None or account.expire(now):
                 self._advanced.discard(share)
                 self._changed.add(share)
+        for share in list(self._late):
+            account = self._accounts.get(share)
+            if account is None or account.purse.all_known(now):
+                self._late.discard(share)
+                self._changed.add(share)
 
     async def _exchange(self) -> None:
         """Everybody who waits gets a verdict, and all that changed is said. Raises LinkLost; then nobody is left waiting."""
@@ -237,14 +247,16 @@ class RedisShares:
             account = self._accounts[share]
             self._changed.discard(share)
             waiters = self._taken(share)
-            question = account.question([one.want for one in waiters], sent, self._epoch, settled=settled)
+            question = account.question(
+                [one.want for one in waiters], sent, self._peers.epoch, settled=settled
+            )
             asked.append((account, question, waiters))
         try:
             calls = [self._call(question, account.share) for account, question, _ in asked]
             raw = await self._link.run(SHARES, calls)
         except BaseException:
             for account, question, waiters in asked:
-                account.failed(question)
+                account.failed(question, sent)
                 self._changed.add(account.share)
                 _decided(waiters, None)
             raise
@@ -265,7 +277,6 @@ class RedisShares:
     def _heard(
         self, account: Account, question: Question, answer: Answer, waiters: list[_Waiter], sent: float
     ) -> None:
-        self._count(answer.processes)
         self._untold.discard(account.share)
         account.answered(question, answer, sent)
         if answer.advance:
@@ -298,48 +309,51 @@ class RedisShares:
             f"{self._prefix}purse:{share}:{question.period}",
             f"{self._prefix}processes",
             f"{self._prefix}began",
+            f"{self._prefix}in_use",
         )
         return keys, (msgspec.json.encode(question),)
 
     async def _alive(self) -> None:
         """Say that we are there, and learn who else is, and since when Redis counts. Raises LinkLost."""
-        keys = [self._prefix + name for name in ("processes", "began", "told", "expected")]
-        told = self._epoch if not self._untold else 0
-        arguments = self._me, str(told), str(self._processes)
-        answer: list[int] = (await self._link.run(ALIVE, [(keys, arguments)]))[0]
-        second, micros, epoch, age, processes, heard, expected = answer
+        keys = [self._prefix + name for name in ("processes", "began", "told", "in_use")]
+        sign = self._peers.sign(told=not self._untold)
+        (raw,) = await self._link.run(ALIVE, [(keys, sign)])
         now = self._now()
-        self._ahead_of_us = second + micros / 1_000_000 - now
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._heard_all = False
-            self._settled = now + max(0, SETTLED_S - age)
-            self._silent = now + max(0, SILENT_S - age)
+        heard = self._peers.heard(raw, now)
+        self._ahead_of_us = heard.second + heard.micros / 1_000_000 - now
+        for share in heard.in_use:  # what others use counts here, too, when Redis is gone
+            self._accounts.setdefault(share, Account(share, self._me))
+            self._changed.add(share)
+        if heard.back:
+            self._nobody_decides()  # they were to be measured by all that is used, not by our part
             self._untold = set(self._accounts)
             self._changed |= self._untold
+        if heard.new:
             for account in self._accounts.values():
                 account.forgotten()
-        self._count(max(processes, expected))
-        self._heard_all |= heard >= self._processes
-        self._count(processes)
 
-    def _count(self, processes: int) -> None:
-        self._processes = processes if self.shared else max(self._processes, processes)
-
-    def _cut_off(self) -> None:
+    def _nobody_decides(self) -> None:
+        """Whoever waits goes by our part."""
         waiting, self._waiting = self._waiting, {}
         for waiters in waiting.values():
             _decided(waiters, None)
+
+    def _cut_off(self) -> None:
+        now = self._now()
+        self._peers.cut_off()
+        self._nobody_decides()
         for share, account in self._accounts.items():
-            account.cut_off()
+            account.cut_off(now)
             self._changed.add(share)
+            self._late.add(share)
 
     def _forget(self) -> None:
         second = self._second()
         idle = [
             share
             for share, account in self._accounts.items()
-            if share not in self._waiting and share not in self._advanced and account.idle(second)
+            if not (share in self._waiting or share in self._advanced or share in self._late)
+            and account.idle(second)
         ]
         for share in idle:
             del self._accounts[share]

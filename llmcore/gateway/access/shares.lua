@@ -1,10 +1,10 @@
 -- One process speaks of one key: what it has used since it last spoke, what it wants now, and how much in advance.
--- KEYS: the key's minute, its purse, the processes that live, when Redis began to count (see alive.lua).
+-- KEYS: the key's minute, its purse, the processes that live, when Redis began to count, the keys in use (see alive.lua).
 -- ARGV[1]: a JSON object, see `Question` in account.py.
 -- Answer: {1, second, microsecond, requests, tokens, spent, processes, advance, [verdict, seconds]...}, or {0} where
 -- Redis has lost what it knew, and the process is asked to say all that it has used.
 --
--- minute: r, t: sums; o: the oldest second that counts; r<second>, t<second>; p:<process>: has told of itself.
+-- minute: r, t: sums; o: the oldest second that counts; r<second>, t<second>; e: the epoch; p:<process>: its last turn.
 -- purse: spent; h:<process>: what it holds for calls that run and in advance. Money is in millionths of a dollar.
 
 local KEEP = 62       -- seconds that a second counts: 60, its own width, and the life of an advance
@@ -13,15 +13,27 @@ local FORGOTTEN = 3600
 local GRANTED, NO_REQUESTS, NO_TOKENS, NO_MONEY = 0, 1, 2, 3
 
 local ask = cjson.decode(ARGV[1])
-local minute, purse, processes, began = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local minute, purse, processes, began, in_use = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local time = redis.call('TIME')
 local now, micro = tonumber(time[1]), tonumber(time[2])
-local counts = ask.rpm >= 0 or ask.tpm >= 0
+local counts = ask.rpm >= 0 or ask.tpm >= 0 or ask.looks
 local pays = ask.budget >= 0
 
-if tonumber(redis.call('GET', began) or 0) ~= ask.epoch
-  or (counts and ask.known and redis.call('HEXISTS', minute, 'p:' .. ask.me) == 0) then
-  return {0}
+if tonumber(redis.call('GET', began) or 0) ~= ask.epoch then return {0} end
+local epoch = string.format('%.0f', ask.epoch)
+if counts then
+  local kept = redis.call('HMGET', minute, 'p:' .. ask.me, 'e')
+  if kept[2] and kept[2] ~= epoch then   -- of a Redis that has forgotten since; everybody says again what counts
+    redis.call('DEL', minute)
+    kept[1] = false
+  end
+  local heard = tonumber(kept[1] or 0)
+  if heard < ask.heard then
+    if heard > 0 then   -- it came back with a state of before: what it has forgotten, all have to say
+      redis.call('SET', began, string.format('%.0f', now * 1000000 + micro))
+    end
+    return {0}
+  end
 end
 
 redis.call('ZADD', processes, now, ask.me)
@@ -142,9 +154,12 @@ if all and ask.ahead > 0 then
   answer[8] = ahead
 end
 
+if #ask.used > 0 or took_requests > 0 or took_tokens > 0 then
+  redis.call('ZADD', in_use, now, ask.share)
+end
 if counts then
   add(now, took_requests, took_tokens)
-  redis.call('HSET', minute, 'r', requests, 't', tokens, 'o', oldest, 'p:' .. ask.me, 1)
+  redis.call('HSET', minute, 'r', requests, 't', tokens, 'o', oldest, 'e', epoch, 'p:' .. ask.me, ask.turn)
   redis.call('EXPIRE', minute, KEEP + 10)
 end
 if pays then

@@ -46,6 +46,15 @@ async def test_a_port_where_nobody_listens() -> None:
         await shares.reserve("key", Limits(rpm=1), Want(), 0)
 
 
+async def test_workers_that_start_without_it_give_out_a_part_each() -> None:
+    async with RedisShares(_url(1), time.monotonic, time.time, parts=4) as shares:
+        assert shares.state.processes == 4
+        for _ in range(2):
+            await shares.reserve("key", Limits(rpm=8), Want(), 0)
+        with pytest.raises(TooMany, match="8 requests"):
+            await shares.reserve("key", Limits(rpm=8), Want(), 0)
+
+
 @pytest.mark.parametrize("url", [f"http://:{CANARY}@host", f"{CANARY}", f"redis://:{CANARY}@host:notaport/0"])
 def test_an_address_that_is_none_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"gateway\.redis_url") as caught:
