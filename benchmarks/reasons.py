@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from benchmarks.figures import difference, ratio
 from benchmarks.results import Results
@@ -15,12 +16,27 @@ def _told(value: float | None, unit: str) -> str:
     return "not measured" if value is None else f"{value:.3g} {unit}".strip()
 
 
-def _beside_raw(results: Results) -> str:
-    cpu = {name: results.by_round("generate-1", name, "cpu_us") for name in (RAW, LEAF, MANAGER)}
-    raw = results.median("generate-1", RAW, "cpu_us")
+def _beside_raw(results: Results, case: str) -> str:
+    cpu = {name: results.by_round(case, name, "cpu_us") for name in (RAW, LEAF, MANAGER)}
+    raw = results.median(case, RAW, "cpu_us")
     return (
         f"raw took {_told(raw, 'µs')}; the leaf {_told(difference(cpu[LEAF], cpu[RAW]), 'µs')} above it, the manager "
         f"{_told(difference(cpu[MANAGER], cpu[LEAF]), 'µs')} above the leaf"
+    )
+
+
+def _first_event(results: Results) -> str:
+    added = []
+    for name in (LEAF, MANAGER):
+        over = [
+            difference(results.first_events(name, share), results.first_events(RAW, share))
+            for share in (0.5, 0.99)
+        ]
+        added.append(" and ".join(_told(None if one is None else one / 1e3, "ms") for one in over))
+    return (
+        f"median and p99 above raw: the leaf {added[0]}, the manager {added[1]}. From the call to its first event the leaf "
+        "runs 5,300 opcodes and the manager 9,400, in caches that other processes had meanwhile; a p99 is the second worst "
+        "of 150 streams of a round"
     )
 
 
@@ -61,7 +77,9 @@ def _grown(results: Results, client: str, least: str, most: str) -> float | None
 
 
 REASONS: dict[str, Callable[[Results], str]] = {
-    "beside raw": _beside_raw,
+    "1 in flight": partial(_beside_raw, case="generate-1"),
+    "64 in flight": partial(_beside_raw, case="generate-64"),
+    "first event": _first_event,
     "floats": _floats,
     "providers": _providers,
     "in flight": _in_flight,

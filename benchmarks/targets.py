@@ -63,7 +63,7 @@ def _generate(results: Results) -> Iterator[Verdict]:
     for case, raw, openai, router in (("generate-1", 3, 6, 18), ("generate-64", 5, 9, 24)):
         title = CASES[case].title
         beside = _times(results, case, MANAGER, RAW)
-        why = "beside raw" if case == "generate-1" else None
+        why = f"{case.removeprefix('generate-')} in flight"
         yield Verdict(f"{title}: CPU beside raw asyncio", beside, raw, "times", profiled=why)
         for peer, factor in ((OPENAI, openai), (ROUTER, router)):
             times = _times(results, case, peer, MANAGER)
@@ -79,9 +79,8 @@ def _streams(results: Results) -> Iterator[Verdict]:
     ours, floor = (results.first_events(client, 0.99) for client in (MANAGER, RAW))
     late = difference(ours, floor)
     added = None if late is None else late / 1e3
-    yield Verdict(
-        "paced stream: added to the first event, p99 over p99 of raw of the same round", added, 1, "ms"
-    )
+    title = "paced stream: added to the first event, p99 over p99 of raw of the same round"
+    yield Verdict(title, added, 1, "ms", profiled="first event")
 
 
 def _embeddings(results: Results) -> Iterator[Verdict]:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.reasons import REASONS
 from benchmarks.report import number, report
 from benchmarks.results import Results
-from benchmarks.roster import MANAGER, OPENAI, RAW, ROUTER
+from benchmarks.roster import LEAF, MANAGER, OPENAI, RAW, ROUTER
 from benchmarks.targets import verdicts
 
 MACHINE = {"cpu": "none", "cores": "2", "system": "none", "python": "3", "load": "1"}
@@ -99,6 +99,13 @@ def test_a_miss_says_where_it_goes() -> None:
         found.add("in-flight-2000", client, 0, {"cpu_us": many})
     page = report(found)
     assert "raw grew 1.5 times, we 1.8 times, and not measured with" in page
+
+
+def test_a_late_first_event_says_how_much_is_the_leafs() -> None:
+    found = Results(MACHINE, "today")
+    for client, first in ((RAW, 200.0), (LEAF, 500.0), (MANAGER, 1900.0)):
+        found.add("first-event", client, 0, {"first_us": [first] * 150})
+    assert "the leaf 0.3 ms and 0.3 ms, the manager 1.7 ms and 1.7 ms" in report(found)
 
 
 def test_every_reason_belongs_to_a_target() -> None:
