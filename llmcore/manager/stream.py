@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -33,6 +34,7 @@ from llmcore.types import (
 )
 
 if TYPE_CHECKING:
+    from llmcore.clock import Clock
     from llmcore.manager.guard import Visit
     from llmcore.manager.manager import ProviderManager
     from llmcore.provider import EventStream
@@ -63,6 +65,28 @@ class Opened:
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         return () if self.end is None else self.end.attempts
+
+
+async def _asked(clock: Clock, visit: Visit, request: GenerationRequest) -> Opened:
+    """A stream that has shown something; it is committed, and what it showed is held for the reader."""
+    stream = await visit.provider.stream(request).open()
+    held: deque[Event] = deque()
+    size = 0
+    while True:
+        try:
+            event = await stream.__anext__()
+        except StopAsyncIteration:
+            raise _unfinished(retry=True) from None
+        held.append(event)
+        size += len(event.text) if isinstance(event, (TextDelta, ThinkingDelta)) else 0
+        if (
+            is_visible(event)
+            or type(event) is Finished
+            or len(held) >= MAX_HELD_EVENTS
+            or size > MAX_HELD_CHARS
+        ):
+            visit.first(clock.now())
+            return Opened(stream, held)
 
 
 async def _discard(opened: Opened) -> None:
@@ -103,7 +127,8 @@ class ManagedStream:
         manager.meter.started()
         fleet.enter()
         try:
-            self._call = Call(manager, fleet, self._request, self._ask, _discard)
+            # not by a method of ours: a cycle would keep all events until the garbage collector comes
+            self._call = Call(manager, fleet, self._request, partial(_asked, manager.clock), _discard)
             won = await self._call.run()
         except ProviderError as error:
             if self._state == "running":
@@ -120,27 +145,6 @@ class ManagedStream:
             return
         self._use(won)
         manager.meter.first_token(manager.clock.now() - self._call.began)
-
-    async def _ask(self, visit: Visit, request: GenerationRequest) -> Opened:
-        """A stream that has shown something; it is committed, and what it showed is held for the reader."""
-        stream = await visit.provider.stream(request).open()
-        held: deque[Event] = deque()
-        size = 0
-        while True:
-            try:
-                event = await stream.__anext__()
-            except StopAsyncIteration:
-                raise _unfinished(retry=True) from None
-            held.append(event)
-            size += len(event.text) if isinstance(event, (TextDelta, ThinkingDelta)) else 0
-            if (
-                is_visible(event)
-                or type(event) is Finished
-                or len(held) >= MAX_HELD_EVENTS
-                or size > MAX_HELD_CHARS
-            ):
-                visit.first(self._manager.clock.now())
-                return Opened(stream, held)
 
     def _use(self, won: Won[Opened]) -> None:
         self._won = won
