@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 from llmcore.gateway.access.origin import Hosts
+from llmcore.gateway.api.frame import ANTHROPIC
 from llmcore.gateway.api.table import Found, Route, Table
 from llmcore.gateway.config import GatewayConfig
 from llmcore.gateway.errors import GatewayError, MethodNotAllowed, NotFound
@@ -98,7 +99,7 @@ class Gateway:
     async def _refuse(self, scope: Scope, send: Send, error: GatewayError) -> None:
         """An error before any endpoint, in the words of the wire that was asked."""
         head = Head(scope)
-        anthropic = "/v1/messages" in scope["path"] or head.get(b"anthropic-version") is not None
+        anthropic = "/v1/messages" in scope["path"] or head.get(ANTHROPIC) is not None
         wire = anthropic_error if anthropic else openai_error
         said = wire(error, request_id=head.request_id)
         headers = [JSON_TYPE, *COMMON, *raw_headers({"x-request-id": head.request_id, **said.headers})]

@@ -69,7 +69,6 @@ class Answer:
     requests: int
     tokens: int
     spent: int
-    processes: int
     advance: int
     verdicts: tuple[Verdict, ...]
 
@@ -78,11 +77,11 @@ class Answer:
         """None where Redis has lost what it knew."""
         if raw[0] == 0:
             return None
-        second, rest = raw[1], raw[8:]
+        second, rest = raw[1], raw[7:]
         verdicts = [
             Verdict(kind, second, float(wait)) for kind, wait in zip(rest[::2], rest[1::2], strict=True)
         ]
-        return cls(second, raw[3], raw[4], raw[5], raw[6], raw[7], tuple(verdicts))
+        return cls(second, raw[3], raw[4], raw[5], raw[6], tuple(verdicts))
 
 
 @define

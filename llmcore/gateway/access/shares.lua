@@ -1,7 +1,7 @@
 -- One process speaks of one key: what it has used since it last spoke, what it wants now, and how much in advance.
 -- KEYS: the key's minute, its purse, the processes that live, when Redis began to count, the keys in use (see alive.lua).
 -- ARGV[1]: a JSON object, see `Question` in account.py.
--- Answer: {1, second, microsecond, requests, tokens, spent, processes, advance, [verdict, seconds]...}, or {0} where
+-- Answer: {1, second, microsecond, requests, tokens, spent, advance, [verdict, seconds]...}, or {0} where
 -- Redis has lost what it knew, and the process is asked to say all that it has used.
 --
 -- minute: r, t: sums; o: the oldest second that counts; r<second>, t<second>; e: the epoch; p:<process>: its last turn.
@@ -114,7 +114,7 @@ end
 
 -- the verdicts -------------------------------------------------------------------------------------------------
 
-local answer = {1, now, micro, 0, 0, 0, live, 0}
+local answer = {1, now, micro, 0, 0, 0, 0}
 local took_requests, took_tokens, took_money, all = 0, 0, 0, true
 
 local function take(r, t, m)
@@ -151,7 +151,7 @@ if all and ask.ahead > 0 then
   end
   ahead = math.max(0, math.floor(ahead))
   take(ahead, ahead * ask.each[1], ahead * ask.each[2])
-  answer[8] = ahead
+  answer[7] = ahead
 end
 
 if #ask.used > 0 or took_requests > 0 or took_tokens > 0 then

@@ -70,9 +70,10 @@ class ModelsApi:
 
     async def one(self, context: Context) -> Reply:
         wanted = context.params["id"]
+        names = self._names()
         for model in (*await self._allowed(context.principal), *(await self._listed()).models):
             named = wanted in {model.id, f"{model.provider}/{model.id}"}
-            if named and context.principal.may_use(model.id, self._names()):
+            if named and context.principal.may_use(model.id, names):
                 if context.head.get(ANTHROPIC) is not None:
                     return Reply(anthropic_models.encode_model(model))
                 return Reply(encode_model(model, created=int(self._services.desk.wall())))

@@ -39,7 +39,7 @@ def test_calls_that_ask_at_once_never_ask_for_more_than_the_part(
     for want in asked:
         one.ask(want, -1)
     verdicts = tuple(Verdict(GRANTED, NOW) for _ in asked)
-    one.answered(question, Answer(NOW, 0, 0, 0, processes, 0, verdicts), 0.0)
+    one.answered(question, Answer(NOW, 0, 0, 0, 0, verdicts), 0.0)
     part = max(1, rpm // processes)
     assert one.minute.requests <= max(part, max(wants, default=0))
 
@@ -67,7 +67,7 @@ def test_each_question_has_the_number_by_which_a_redis_of_before_is_known() -> N
     one = account(Limits(rpm=10))
     first = one.question([Want()], 0.0, 1, settled=True)
     assert (first.turn, first.heard) == (1, 0)
-    one.answered(first, Answer(NOW, 1, 0, 0, 1, 0, (Verdict(GRANTED, NOW),)), 0.0)
+    one.answered(first, Answer(NOW, 1, 0, 0, 0, (Verdict(GRANTED, NOW),)), 0.0)
     one.failed(one.question([], 0.0, 1, settled=True), 0.0)
     third = one.question([], 0.0, 1, settled=True)
     assert (third.turn, third.heard) == (3, 1)
@@ -99,7 +99,7 @@ def test_what_a_redis_says_that_has_not_heard_of_all_makes_no_new_part() -> None
     for settled, now, left in ((False, 11.0, 250), (True, 11.0, 125), (True, 10.0 + LATE_S, 375)):
         one.purse.all_known(now)
         question = one.question([], 11.0, 1, settled=settled)
-        one.answered(question, Answer(NOW, 0, 0, 250, 2, 0, ()), 11.0)
+        one.answered(question, Answer(NOW, 0, 0, 250, 0, ()), 11.0)
         one.check(Want(1, 0, left), NOW, 2, WALL)
         with pytest.raises(TooMany, match="budget"):
             one.check(Want(1, 0, left + 1), NOW, 2, WALL)
